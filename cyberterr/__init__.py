@@ -1,0 +1,3 @@
+"""cyberterr: cybersecurity and deepfake detection for local authorities."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,5 @@
+"""`python -m cyberterr`."""
+
+from cyberterr.cli import main
+
+main()

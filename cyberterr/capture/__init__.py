@@ -1,0 +1,1 @@
+"""Sources: captures, live interfaces, flow logs, become packets or tables."""

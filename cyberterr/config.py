@@ -1,0 +1,88 @@
+"""Settings: one frozen object from one TOML file; an unknown key is an error with its path."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from cyberterr.contracts.site import Site
+from cyberterr.errors import UsageError
+
+
+class Meter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[meter]`: when a flow ends, and how much memory flows may take."""
+
+    idle_timeout_s: int = 120
+    active_timeout_s: int = 1800
+    max_open_flows: int = 262_144
+    """about 450 bytes each; beyond it the flow idle longest is closed early, and counted"""
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[retention]`: how long things are kept; 0 keeps nothing."""
+
+    findings_days: int = 365
+    flows_days: int = 0
+
+
+class Notify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[notify]`: who is told, once per incident, from which severity on."""
+
+    severity: int = 73
+    per_hour: int = 20
+    """at most so many messages an hour; the rest is summed up in one line of the next message"""
+    mail_to: tuple[str, ...] = ()
+    mail_from: str = "cyberterr@localhost"
+    smtp: str = "localhost:25"
+    syslog: str = ""
+    """host:port of a syslog server (RFC 5424 over UDP), or empty"""
+    webhook: str = ""
+    """URL that receives the ECS document by POST; https, or http to loopback"""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that can be set."""
+
+    site: Site = Site()
+    meter: Meter = Meter()
+    retention: Retention = Retention()
+    notify: Notify = Notify()
+
+
+def home() -> Path:
+    """The data folder: `CYBERTERR_HOME`, else `~/.local/share/cyberterr` (XDG)."""
+    moved = os.environ.get("CYBERTERR_HOME")
+    if moved:
+        return Path(moved)
+    data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(data) / "cyberterr"
+
+
+def load(path: Path | None = None) -> Settings:
+    """Read *path*, else `settings.toml` in the data folder, else the defaults.
+
+    Raises:
+        UsageError: the file cannot be read, is not TOML, or has a key or value we do not know.
+    """
+    chosen = path or home() / "settings.toml"
+    try:
+        text = chosen.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if path is None:
+            return Settings()
+        raise UsageError("no such settings file", where=str(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the settings cannot be read: {error}", where=str(chosen)) from None
+    try:
+        settings = msgspec.convert(tomllib.loads(text), Settings)
+        settings.site.own()
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, ValueError) as error:
+        raise UsageError(
+            f"the settings are wrong: {error}",
+            hint="docs/reference/settings.md lists every key",
+            where=str(chosen),
+        ) from None
+    return settings

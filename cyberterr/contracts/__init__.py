@@ -1,0 +1,23 @@
+"""The nouns every other module speaks."""
+
+from cyberterr.contracts.detector import Card as Card
+from cyberterr.contracts.detector import Detector as Detector
+from cyberterr.contracts.detector import LearningDetector as LearningDetector
+from cyberterr.contracts.detector import Merge as Merge
+from cyberterr.contracts.detector import View as View
+from cyberterr.contracts.detector import distinct as distinct
+from cyberterr.contracts.detector import sample as sample
+from cyberterr.contracts.detector import sketch as sketch
+from cyberterr.contracts.detector import times as times
+from cyberterr.contracts.detector import window_of as window_of
+from cyberterr.contracts.finding import Claim as Claim
+from cyberterr.contracts.finding import Explanation as Explanation
+from cyberterr.contracts.finding import Finding as Finding
+from cyberterr.contracts.finding import Measure as Measure
+from cyberterr.contracts.finding import Picture as Picture
+from cyberterr.contracts.finding import Severity as Severity
+from cyberterr.contracts.finding import Text as Text
+from cyberterr.contracts.finding import finding_id as finding_id
+from cyberterr.contracts.finding import to_ecs as to_ecs
+from cyberterr.contracts.flow import Tables as Tables
+from cyberterr.contracts.site import Site as Site

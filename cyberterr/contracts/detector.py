@@ -1,0 +1,135 @@
+"""What a detector of events is: summarise, then judge."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+import polars as pl
+
+from cyberterr.contracts.finding import Claim, Text
+from cyberterr.contracts.flow import Tables
+from cyberterr.contracts.site import Site
+
+SKETCH_SIZE = 1024
+"""Rows a sketch keeps per entity: counts are exact below it, ±3 % (1/√k) above."""
+
+
+class Merge(Enum):
+    """How a summary column adds up over parts; each is associative and commutative."""
+
+    SUM = "sum"
+    MIN = "min"
+    MAX = "max"
+    DISTINCT = "distinct"
+    """List(UInt64): the SKETCH_SIZE smallest hashes of the values (a bottom-k sketch, Bar-Yossef
+    et al. 2002). Make it with `sketch()`, read it with `distinct()`."""
+    TIMES = "times"
+    """List(Int64): the SKETCH_SIZE earliest instants, ns since the epoch, repeats kept."""
+    SAMPLE = "sample"
+    """List(String): the 20 smallest values, as examples for people."""
+
+
+SAMPLE_SIZE = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What an auditor reads about a detector before trusting it."""
+
+    id: str
+    """equals the file's name"""
+    families: tuple[str, ...]
+    question: Text
+    """the question it answers, as a person would ask it"""
+    proof: str
+    """what in the data proves it"""
+    blind_spots: tuple[Text, ...]
+    """what it cannot see; goes into every finding as *not examined*"""
+    innocent: tuple[Text, ...]
+    """harmless causes known for the pattern"""
+    attack: tuple[str, ...]
+    """MITRE ATT&CK technique ids"""
+    cost: str
+    tables: tuple[str, ...]
+    """names of the tables it reads"""
+    keys: Mapping[str, pl.DataType | type[pl.DataType]]
+    """columns that name an entity, beside `window`"""
+    columns: Mapping[str, Merge]
+    """summary columns and how each adds up"""
+    window: dt.timedelta
+    """length of the clock-aligned window; at most a day"""
+    history: dt.timedelta = dt.timedelta(0)
+    """how far back `judge` looks beside the window it judges"""
+    gap: dt.timedelta = dt.timedelta(hours=2)
+    """windows further apart are two incidents"""
+    needs_normal: bool = False
+    """true: says nothing before `learn network` has fitted it"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What `judge` may look at: one closed window, what came before it, what is normal here."""
+
+    start: dt.datetime
+    """start of the window that is judged"""
+    window: pl.DataFrame
+    """summary rows of this window, one per entity"""
+    history: pl.DataFrame
+    """summary rows of the windows before it, as far back as the card asks; never later ones"""
+    site: Site
+    normal: pl.DataFrame | None
+    """what `learn network` kept for this detector from a clean period; None before"""
+
+
+class Detector(Protocol):
+    """One file of `detectors/`: a plain object with a card and two methods."""
+
+    card: Card
+
+    def summarise(self, tables: Tables, site: Site) -> pl.DataFrame:
+        """One row per entity and window: `window`, the card's keys and columns, nothing else."""
+        ...
+
+    def judge(self, view: View) -> Iterable[Claim]:
+        """What is wrong in *view*, one claim per incident in sight."""
+        ...
+
+
+class LearningDetector(Detector, Protocol):
+    """A detector that compares with a clean period of this site."""
+
+    def learn(self, summary: pl.DataFrame, site: Site) -> pl.DataFrame:
+        """Fit on all summary rows of a clean period; what comes back is `view.normal` later."""
+        ...
+
+
+def window_of(time: str, card: Card) -> pl.Expr:
+    """Start of the clock-aligned window that column *time* falls into, named `window`."""
+    return pl.col(time).dt.truncate(card.window).alias("window")
+
+
+def sketch(value: pl.Expr) -> pl.Expr:
+    """Bottom-k sketch of *value* inside a group_by, for a DISTINCT column."""
+    return value.hash(seed=0).unique().bottom_k(SKETCH_SIZE)
+
+
+def times(column: str) -> pl.Expr:
+    """The earliest instants of *column* inside a group_by, for a TIMES column."""
+    return pl.col(column).cast(pl.Int64).bottom_k(SKETCH_SIZE).sort()
+
+
+def sample(value: pl.Expr) -> pl.Expr:
+    """A few values as text inside a group_by, for a SAMPLE column."""
+    return value.cast(pl.String).unique().sort().head(SAMPLE_SIZE)
+
+
+def distinct(column: str) -> pl.Expr:
+    """Estimate of the number of distinct values behind a DISTINCT column; exact when small."""
+    kept = pl.col(column).list.len()
+    share = pl.col(column).list.max().cast(pl.Float64) / 2.0**64
+    estimate = (SKETCH_SIZE - 1) / share
+    return pl.when(kept < SKETCH_SIZE).then(kept.cast(pl.Float64)).otherwise(estimate)

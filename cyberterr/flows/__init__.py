@@ -1,0 +1,1 @@
+"""Packets become bidirectional flows, in bounded memory; and what layer 7 adds."""

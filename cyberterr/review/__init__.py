@@ -1,0 +1,1 @@
+"""People decide: triage, decisions, suppressions."""
