@@ -22,15 +22,16 @@ class Merge(Enum):
     """How a summary column adds up over parts; each is associative and commutative."""
 
     SUM = "sum"
+    """Int64: whole numbers, since sums of fractions depend on the order (count ms, not seconds)."""
     MIN = "min"
     MAX = "max"
     DISTINCT = "distinct"
-    """List(UInt64): the SKETCH_SIZE smallest hashes of the values (a bottom-k sketch, Bar-Yossef
-    et al. 2002). Make it with `sketch()`, read it with `distinct()`."""
+    """List(UInt64): the SKETCH_SIZE smallest hashes of the values, sorted (a bottom-k sketch,
+    Bar-Yossef et al. 2002). Make it with `sketch()`, read it with `distinct()`."""
     TIMES = "times"
     """List(Int64): the SKETCH_SIZE earliest instants, ns since the epoch, repeats kept."""
     SAMPLE = "sample"
-    """List(String): the 20 smallest values, as examples for people."""
+    """List(String): the SAMPLE_SIZE smallest values, as examples for people."""
 
 
 SAMPLE_SIZE = 20
@@ -66,6 +67,8 @@ class Card:
     """how far back `judge` looks beside the window it judges"""
     gap: dt.timedelta = dt.timedelta(hours=2)
     """windows further apart are two incidents"""
+    early: bool = False
+    """true: live, a window is also judged while it is open, since its evidence only grows"""
     needs_normal: bool = False
     """true: says nothing before `learn network` has fitted it"""
 
@@ -114,17 +117,17 @@ def window_of(time: str, card: Card) -> pl.Expr:
 
 def sketch(value: pl.Expr) -> pl.Expr:
     """Bottom-k sketch of *value* inside a group_by, for a DISTINCT column."""
-    return value.hash(seed=0).unique().bottom_k(SKETCH_SIZE)
+    return value.drop_nulls().hash(seed=0).unique().sort().head(SKETCH_SIZE)
 
 
 def times(column: str) -> pl.Expr:
     """The earliest instants of *column* inside a group_by, for a TIMES column."""
-    return pl.col(column).cast(pl.Int64).bottom_k(SKETCH_SIZE).sort()
+    return pl.col(column).drop_nulls().cast(pl.Int64).sort().head(SKETCH_SIZE)
 
 
 def sample(value: pl.Expr) -> pl.Expr:
     """A few values as text inside a group_by, for a SAMPLE column."""
-    return value.cast(pl.String).unique().sort().head(SAMPLE_SIZE)
+    return value.drop_nulls().cast(pl.String).unique().sort().head(SAMPLE_SIZE)
 
 
 def distinct(column: str) -> pl.Expr:

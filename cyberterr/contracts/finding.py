@@ -37,6 +37,8 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
     baseline: float | None = None
     """what the threshold or the learned normal expects at most; None where nothing is known"""
+    label: Text = Text("", "")
+    """the name as people read it; where empty, reports spell `name` out"""
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +55,12 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     x: tuple[float, ...]
     """timeline, rate: seconds since the epoch; fan_out: ports or target numbers; bars: positions"""
     y: tuple[float, ...] = ()
+    """timeline: a value per event, or empty for the intervals; fan_out: seconds since the epoch
+    of each touch, or empty for a grid of dots; rate: height of each step; bars: length of each"""
     labels: tuple[str, ...] = ()
+    """bars, fan_out: a name per point"""
+    baseline: float | None = None
+    """rate, bars, timeline: what is normal here at most, drawn as a line"""
     x_label: Text = Text("", "")
     y_label: Text = Text("", "")
 

@@ -169,6 +169,8 @@ def schema(name: str) -> dict[str, pl.DataType | type[pl.DataType]]:
 
 def conform(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     """*frame* with exactly the columns of table *name*: missing ones null, others dropped."""
+    if not frame.width:
+        return empty(name)  # a select of constants alone would make one row of them
     wanted = schema(name)
     present = set(frame.columns)
     return frame.select(

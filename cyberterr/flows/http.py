@@ -1,0 +1,161 @@
+"""HTTP/1 requests and the status of their answers (RFC 9112), in order, without the bodies."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from cyberterr.flows import login
+from cyberterr.flows.stream import NotThisProtocol, Stream
+
+METHODS = frozenset(
+    b"GET POST HEAD PUT DELETE OPTIONS CONNECT TRACE PATCH PROPFIND PROPPATCH MKCOL COPY MOVE LOCK "
+    b"UNLOCK SEARCH REPORT NOTIFY SUBSCRIBE M-SEARCH RPC_IN_DATA RPC_OUT_DATA".split()
+)
+"""IANA "HTTP Method Registry", plus UPnP's and RPC over HTTP's."""
+
+_MAX_HEAD = 16_384
+_MAX_TEXT = 2_048
+_MAX_WAITING = 64
+_REFUSED = frozenset((401, 403, 407))
+
+
+@dataclass(slots=True)
+class Request:
+    """One request head; *status* is filled when its answer is seen."""
+
+    time_ns: int
+    method: str
+    uri: str
+    host: str | None = None
+    user_agent: str | None = None
+    status: int | None = None
+    credentials: bool = False
+    account: str | None = None
+
+    @property
+    def accepted(self) -> bool | None:
+        """Whether the server took the Basic credentials; None without a clear answer."""
+        if self.status is None or self.status >= 500:
+            return None
+        return self.status not in _REFUSED
+
+
+def starts(data: bytes) -> bool:
+    """Whether *data* begins with a method of HTTP and a space."""
+    return data[:16].partition(b" ")[0] in METHODS and b" " in data[:16]
+
+
+class Conversation:
+    """The requests and answers of one connection, matched in order (RFC 9112 §9.3)."""
+
+    __slots__ = ("_finished", "_key", "_skip", "_waiting")
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._waiting: deque[Request] = deque()
+        self._finished: list[Request] = []
+        # Bytes of a body still to come; -1: unknown, so wait for a segment that starts a message.
+        self._skip = {True: 0, False: 0}
+
+    def hear(self, time_ns: int, asks: bool, stream: Stream) -> None:
+        """Read what is new on *stream*; *asks* is true for the client's side.
+
+        Raises:
+            NotThisProtocol: the client does not speak HTTP, or no longer does.
+        """
+        if stream.fresh:
+            self._skip[asks] = -1
+        while stream.data:
+            skip = self._skip[asks]
+            if skip > 0:
+                count = min(skip, len(stream.data))
+                self._skip[asks] = skip - count
+                stream.take(count)
+                continue
+            if not (starts(stream.data) if asks else stream.data.startswith(b"HTTP/1.")):
+                if not asks or skip < 0 or self._waiting or self._finished:
+                    self._skip[asks] = -1
+                    stream.take(len(stream.data))
+                    return
+                raise NotThisProtocol
+            end = stream.data.find(b"\r\n\r\n", 0, _MAX_HEAD)
+            if end < 0 and len(stream.data) < _MAX_HEAD:
+                return
+            head = stream.data[: end if end >= 0 else _MAX_HEAD]
+            stream.take(end + 4 if end >= 0 else _MAX_HEAD)
+            if asks:
+                self._request(time_ns, head, cut=end < 0)
+            else:
+                self._answer(head, cut=end < 0)
+
+    def take(self) -> list[Request]:
+        """The requests that are finished, oldest first."""
+        finished, self._finished = self._finished, []
+        return finished
+
+    def end(self) -> list[Request]:
+        """Everything left, answered or not."""
+        self._finished += self._waiting
+        self._waiting.clear()
+        return self.take()
+
+    def _request(self, time_ns: int, head: bytes, *, cut: bool) -> None:
+        line, _, rest = head.partition(b"\r\n")
+        method, _, target = line.partition(b" ")
+        fields = _fields(rest)
+        request = Request(time_ns, method.decode("ascii"), _text(target.rpartition(b" HTTP/")[0] or target))
+        if b"host" in fields:
+            request.host = _text(fields[b"host"]).lower()
+        if b"user-agent" in fields:
+            request.user_agent = _text(fields[b"user-agent"])
+        scheme, _, secret = fields.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() == b"basic":
+            request.credentials = True
+            request.account = login.basic_account(secret, self._key)
+        self._waiting.append(request)
+        if len(self._waiting) > _MAX_WAITING:
+            self._finished.append(self._waiting.popleft())
+        self._skip[True] = -1 if cut else _body(fields)
+
+    def _answer(self, head: bytes, *, cut: bool) -> None:
+        line, _, rest = head.partition(b"\r\n")
+        code = line[9:12]
+        status = int(code) if len(code) == 3 and code.isdigit() else None
+        if status is None:
+            self._skip[False] = -1
+            return
+        if 100 <= status < 200 and status != 101:
+            return
+        bodiless = status in (101, 204, 304)
+        if self._waiting:
+            request = self._waiting.popleft()
+            request.status = status
+            self._finished.append(request)
+            bodiless = bodiless or request.method == "HEAD"
+        self._skip[False] = -1 if cut else 0 if bodiless else _body(_fields(rest), until_close=True)
+
+
+def _body(fields: dict[bytes, bytes], *, until_close: bool = False) -> int:
+    """Length of the body in bytes; -1 where only its content would tell."""
+    length = fields.get(b"content-length", b"")
+    if b"transfer-encoding" in fields:
+        return -1
+    if length.isdigit() and len(length) < 12:
+        return int(length)
+    return -1 if until_close else 0
+
+
+def _fields(raw: bytes) -> dict[bytes, bytes]:
+    """Header fields by lower-case name; the first of a name counts."""
+    fields: dict[bytes, bytes] = {}
+    for line in raw.split(b"\r\n"):
+        name, colon, value = line.partition(b":")
+        if colon:
+            fields.setdefault(name.strip().lower(), value.strip())
+    return fields
+
+
+def _text(raw: bytes) -> str:
+    """At most 2,048 characters; what is not ASCII becomes \\xhh."""
+    return raw[:_MAX_TEXT].decode("ascii", "backslashreplace")

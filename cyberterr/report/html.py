@@ -1,0 +1,102 @@
+"""One self-contained page: no network, no script, in English and French, on screen and on paper."""
+
+from __future__ import annotations
+
+import errno
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cyberterr.contracts.finding import Finding, Severity
+from cyberterr.contracts.run import Run
+from cyberterr.errors import CyberterrError, UsageError
+from cyberterr.report import pictures, text, words
+from cyberterr.report.text import Lang
+
+ALARMS_SHOWN = 300
+CONTEXT_SHOWN = 200
+"""a page of more is not read, and would not open; the store has them all"""
+
+
+def write(path: Path, findings: Sequence[Finding], run: Run, lang: Lang = "en") -> None:
+    """Write the report of *findings* to *path*, whole or not at all; *lang* is shown first.
+
+    Raises:
+        UsageError: *path* lies in no folder, may not be written, or is no ordinary file.
+        CyberterrError: the disk is full or fails.
+    """
+    page = render(findings, run, lang)
+    if path.exists() and not path.is_file():
+        raise UsageError(
+            "the report can only be written to an ordinary file",
+            hint="name a file, for example report.html",
+            where=str(path),
+        )
+    # Beside the target, because a rename is only atomic within one file system.
+    part = path.parent / f".cyberterr-{secrets.token_hex(6)}.part"
+    try:
+        with part.open("x", encoding="utf-8") as file:
+            file.write(page)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise _explained(error, path) from None
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def render(findings: Sequence[Finding], run: Run, lang: Lang = "en") -> str:
+    """The page as text; every text of a finding may come from an attacker and is escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def harmless(value: object) -> object:
+        plain = isinstance(value, str) and not isinstance(value, Markup)
+        return text.plain(value) if plain and isinstance(value, str) else value
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=harmless,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    ordered = sorted(findings, key=Finding.rank)
+    alarms = [f for f in ordered if f.severity >= Severity.MEDIUM]
+    context = [f for f in ordered if f.severity < Severity.MEDIUM]
+    languages: tuple[Lang, Lang] = ("en", "fr")
+    names: dict[str, Any] = {
+        "run": run,
+        "first_lang": lang,
+        "languages": languages,
+        "alarms": alarms[:ALARMS_SHOWN],
+        "context": context[:CONTEXT_SHOWN],
+        "more_alarms": len(alarms[ALARMS_SHOWN:]),
+        "more_context": len(context[CONTEXT_SHOWN:]),
+        "verdict": {each: words.verdict(findings, run, each) for each in languages},
+        "limits": {each: words.limits(run, each) for each in languages},
+        "severity": words.SEVERITY,
+        "state": words.STATE,
+        "word": words.word,
+        "t": text,
+        "draw": lambda picture, each: Markup(pictures.draw(picture, each, run.site.time_zone)),  # noqa: S704 - pictures escapes its own labels
+        "bar": lambda value, baseline: Markup(pictures.bar(value, baseline)),  # noqa: S704 - numbers only
+    }
+    return environment.get_template("report.html.jinja").render(names)
+
+
+def _explained(error: OSError, path: Path) -> CyberterrError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        return CyberterrError(
+            f"the report could not be written: {error.strerror}",
+            hint="nothing was left behind; free some space or name a file on another disk",
+            where=str(path),
+        )
+    return UsageError(
+        f"the report could not be written: {error.strerror or error}",
+        hint="name a file in a folder that exists and that you may write to",
+        where=str(path),
+    )

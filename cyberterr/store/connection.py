@@ -1,0 +1,70 @@
+"""Opening the SQLite file so that only its owner reads it, and its failures in words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from pathlib import Path
+
+from cyberterr.errors import StoreError
+from cyberterr.store import schema
+
+BUSY_SECONDS = 5.0
+"""How long another writer may hold the store before we give up."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the store file, making it (0600) and its folder (0700) where there is none.
+
+    Raises:
+        StoreError: the file is of another program or a newer version.
+        sqlite3.Error, OSError: it cannot be opened; see `in_words`.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.exists() and not path.is_file():
+        raise StoreError("the store is no file", hint="name one: sqlite:///PATH", where=str(path))
+    # SQLite gives the -wal and -shm files beside it the same mode.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o077:
+            os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+    db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    try:
+        db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA secure_delete = ON")
+        db.execute("PRAGMA synchronous = FULL")  # a decision survives a power cut
+        schema.prepare(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def in_words(error: sqlite3.Error | OSError, path: Path) -> StoreError:
+    """What happened to the store at *path*, and what to try."""
+    if isinstance(error, OSError):
+        return StoreError(
+            f"the store cannot be opened: {error.strerror or error}",
+            hint="check the folder's owner and mode, or name another with --store sqlite:///PATH",
+            where=str(path),
+        )
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        message = f"another program has held the store for more than {BUSY_SECONDS:.0f} s"
+        hint = f"try again when it is done; `fuser {path}` names it"
+    elif code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        message = f"the store is damaged, or no SQLite database ({error})"
+        hint = (
+            f"put your backup back, or move it aside (mv {path} {path}.damaged) and scan again: "
+            "the same findings come back with the same ids, decisions only from a backup"
+        )
+    elif code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        message = f"the disk is full or does not answer ({error})"
+        hint = f"make room in {path.parent}, then run the command again"
+    else:
+        message = f"the store cannot be written ({error})"
+        hint = "check the owner and mode of the folder and of the files in it"
+    return StoreError(message, hint=hint, where=str(path))
