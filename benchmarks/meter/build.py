@@ -19,6 +19,8 @@ from pathlib import Path
 
 START = 1_700_000_000
 STEP = 150
+SECOND = 1_000_000_000
+HOUR = 3600 * SECOND
 ETHERNET = 1
 
 
@@ -45,7 +47,7 @@ def records(path: Path) -> Iterator[tuple[int, int, bytes]]:
     at, first = 24, None
     while at + 16 <= len(data):
         seconds, fraction, captured, wire = struct.unpack_from("<IIII", data, at)
-        time = seconds * 1_000_000_000 + fraction
+        time = seconds * SECOND + fraction
         first = time if first is None else first
         yield time - first, wire, data[at + 16 : at + 16 + captured]
         at += 16 + captured
@@ -82,27 +84,25 @@ def main() -> None:
     arguments = parser.parse_args()
     files = captures(arguments.folder)
     mix = [
-        (time, wire, frame)
+        record
         for path in files
-        for time, wire, frame in records(path)
-        if time < 3600 * 1_000_000_000  # merged captures span years; an hour is what one line shows
+        for record in records(path)
+        if 0 <= record[0] < HOUR  # merged captures span years; an hour is what one line shows
     ]
-    mix.sort(key=lambda record: record[0])
-    written = copy = 0
+    copies = -(-arguments.packets // len(mix))
+    order = sorted(
+        (time + copy * STEP * SECOND, copy, number)
+        for copy in range(copies)
+        for number, (time, _, _) in enumerate(mix)
+    )[: arguments.packets]
     with arguments.output.open("wb") as output:
         output.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, ETHERNET))
-        while written < arguments.packets:
-            for time, wire, frame in mix[: arguments.packets - written]:
-                seconds, rest = divmod(time, 1_000_000_000)
-                output.write(
-                    struct.pack(
-                        "<IIII", START + copy * STEP + seconds, rest // 1000, len(frame), wire
-                    )
-                )
-                output.write(moved(frame, copy))
-                written += 1
-            copy += 1
-    print(f"{written} packets from {len(files)} captures in {copy} copies: {arguments.output}")
+        for time, copy, number in order:
+            _, wire, frame = mix[number]
+            seconds, rest = divmod(time, SECOND)
+            output.write(struct.pack("<IIII", START + seconds, rest // 1000, len(frame), wire))
+            output.write(moved(frame, copy))
+    print(f"{len(order)} packets from {len(files)} captures in {copies} copies")
 
 
 if __name__ == "__main__":

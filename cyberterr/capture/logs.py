@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from hashlib import blake2b
 from typing import BinaryIO, NamedTuple
 
@@ -90,6 +91,33 @@ def _pieces(data: bytes) -> Iterator[bytes]:
     yield from _pieces(data[middle:])
 
 
+def table(
+    body: bytes, separator: str, dtypes: Sequence[pl.DataType], wanted: Collection[int]
+) -> pl.DataFrame:
+    """Parse lines of separated fields: one row per line, blank ones too.
+
+    Args:
+        body: lines without a header.
+        separator: one ASCII character; there are no quotes.
+        dtypes: of every field of a line; a field that is none of its type becomes null, as do
+            the fields that a short line lacks. Further fields are dropped.
+        wanted: places of the fields to keep; they become columns named by their place.
+    """
+    # polars counts the fields of the first line, which may be a short one.
+    full = separator.join("-" * len(dtypes)).encode() + b"\n"
+    return pl.read_csv(
+        io.BytesIO(full + body),
+        has_header=False,
+        separator=separator,
+        quote_char=None,
+        schema={f"{place}": dtype for place, dtype in enumerate(dtypes)},
+        columns=sorted(wanted),
+        encoding="utf8-lossy",
+        ignore_errors=True,
+        truncate_ragged_lines=True,
+    ).slice(1)
+
+
 def addresses(column: pl.Series) -> pl.Series:
     """*column* in the canonical spelling of inet_ntop; null for what is no IP address."""
     spelled = {text: _canonical(text) for text in column.unique().drop_nulls()}
@@ -123,6 +151,12 @@ def ids(names: pl.Series) -> pl.Series:
         ],
         dtype=pl.UInt64,
     )
+
+
+def flow_ids(flows: pl.DataFrame) -> pl.Series:
+    """Ids of flows that their log does not number: of addresses, ports, protocol and start."""
+    key = ("src_ip", "src_port", "dst_ip", "dst_port", "protocol", pl.col("start").cast(pl.Int64))
+    return ids(flows.select(pl.concat_str(key, separator="|").alias("flow_id")).to_series())
 
 
 def instant(seconds: pl.Expr) -> pl.Expr:

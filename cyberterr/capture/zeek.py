@@ -6,7 +6,6 @@ Columns as in Zeek's base/protocols/*/main.zeek; rows are handled a block at a t
 from __future__ import annotations
 
 import datetime as dt
-import io
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, NamedTuple
 
@@ -27,6 +26,7 @@ from cyberterr.capture.logs import (
     instant,
     ports,
     protocol,
+    table,
 )
 from cyberterr.capture.source import Source, open_stream
 from cyberterr.contracts.flow import Tables, conform
@@ -198,17 +198,7 @@ def _columns(body: bytes, header: _Header, log: str) -> pl.DataFrame:
         f"{place}": dtype if (dtype := numbers.get(f"{place}", _TEXT)).is_numeric() else pl.String()
         for place in range(last + 1)
     }
-    read = pl.read_csv(
-        io.BytesIO(body),
-        has_header=False,
-        separator=header.separator,
-        quote_char=None,
-        schema=schema,
-        columns=sorted({*places.values(), last}),
-        encoding="utf8-lossy",
-        ignore_errors=True,
-        truncate_ragged_lines=True,
-    )
+    read = table(body, header.separator, list(schema.values()), {*places.values(), last})
 
     def column(name: str, dtype: pl.DataType) -> pl.Expr:
         if name not in places:

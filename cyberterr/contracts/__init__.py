@@ -6,6 +6,7 @@ from cyberterr.contracts.detector import LearningDetector as LearningDetector
 from cyberterr.contracts.detector import Merge as Merge
 from cyberterr.contracts.detector import View as View
 from cyberterr.contracts.detector import distinct as distinct
+from cyberterr.contracts.detector import own as own
 from cyberterr.contracts.detector import sample as sample
 from cyberterr.contracts.detector import sketch as sketch
 from cyberterr.contracts.detector import times as times

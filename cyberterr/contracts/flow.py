@@ -80,7 +80,12 @@ FLOW: tuple[Column, ...] = (
     Column("src_ttl", pl.UInt8, "", "smallest TTL or hop limit of the source", _COUNTED),
     Column("dst_ttl", pl.UInt8, "", "smallest TTL or hop limit of the destination", _COUNTED),
     Column("service", pl.String, "", "dns, tls, http, ssh, ftp … by content", "not recognised"),
-    Column("end_reason", pl.String, "", "idle, active (time-out), end (of source), evicted"),
+    Column(
+        "end_reason",
+        pl.String,
+        "",
+        "idle, active (time-out), end (of source), evicted; log: a flow log does not say",
+    ),
 )
 
 _EVENT = (

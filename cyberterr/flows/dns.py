@@ -1,4 +1,4 @@
-"""DNS messages (RFC 1035, 2782, 3596; mDNS RFC 6762, LLMNR RFC 4795), decoded from hostile bytes."""
+"""DNS messages (RFC 1035, 2782, 3596; mDNS RFC 6762, LLMNR RFC 4795) from hostile bytes."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def _skip_name(body: bytes, at: int) -> int:
 
 
 def _text(labels: list[bytes]) -> str:
-    """Labels as one lower-case name; what is not printable becomes \\DDD (RFC 1035 §5.1)."""
+    """Labels as one lower-case name; what is not printable becomes a backslash and three digits (RFC 1035 §5.1)."""
     joined = b".".join(labels)
     if joined.isascii() and joined.count(b".") == len(labels) - 1 and b"\\" not in joined:
         name = joined.decode("ascii")
@@ -177,7 +177,9 @@ def _text(labels: list[bytes]) -> str:
 
 def _escape(raw: bytes, special: bytes) -> str:
     return "".join(
-        (f"\\{chr(byte)}" if byte in special else chr(byte)) if 32 <= byte < 127 else f"\\{byte:03d}"
+        (f"\\{chr(byte)}" if byte in special else chr(byte))
+        if 32 <= byte < 127
+        else f"\\{byte:03d}"
         for byte in raw
     )
 
@@ -186,7 +188,7 @@ def _data(body: bytes, kind: int, at: int, length: int) -> str:
     """The data of one record as text."""
     raw = body[at : at + length]
     if kind == 1 and length == 4:
-        return "%d.%d.%d.%d" % tuple(raw)
+        return f"{raw[0]}.{raw[1]}.{raw[2]}.{raw[3]}"
     if kind == 28 and length == 16:
         return inet_ntop(AF_INET6, raw)
     if kind in _NAMED:

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from cyberterr.flows import login
+from cyberterr.flows.row import Row
 from cyberterr.flows.stream import NotThisProtocol, Stream
 
 METHODS = frozenset(
@@ -21,9 +22,7 @@ _REFUSED = frozenset((401, 403, 407))
 
 
 @dataclass(slots=True)
-class Request:
-    """One request head; *status* is filled when its answer is seen."""
-
+class _Request:
     time_ns: int
     method: str
     uri: str
@@ -33,12 +32,15 @@ class Request:
     credentials: bool = False
     account: str | None = None
 
-    @property
-    def accepted(self) -> bool | None:
-        """Whether the server took the Basic credentials; None without a clear answer."""
-        if self.status is None or self.status >= 500:
-            return None
-        return self.status not in _REFUSED
+    def rows(self) -> list[Row]:
+        values = (self.method, self.host, self.uri, self.user_agent, self.status)
+        rows = [Row("http", self.time_ns, values)]
+        if self.credentials:
+            success = (
+                None if self.status is None or self.status >= 500 else self.status not in _REFUSED
+            )
+            rows.append(Row("login", self.time_ns, ("http", "Basic", self.account, success)))
+        return rows
 
 
 def starts(data: bytes) -> bool:
@@ -49,20 +51,22 @@ def starts(data: bytes) -> bool:
 class Conversation:
     """The requests and answers of one connection, matched in order (RFC 9112 §9.3)."""
 
-    __slots__ = ("_finished", "_key", "_skip", "_waiting")
+    __slots__ = ("_finished", "_key", "_skip", "_spoken", "_waiting")
+    done = False
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self._waiting: deque[Request] = deque()
-        self._finished: list[Request] = []
+        self._waiting: deque[_Request] = deque()
+        self._finished: list[Row] = []
+        self._spoken = False
         # Bytes of a body still to come; -1: unknown, so wait for a segment that starts a message.
         self._skip = {True: 0, False: 0}
 
-    def hear(self, time_ns: int, asks: bool, stream: Stream) -> None:
+    def hear(self, time_ns: int, asks: bool, stream: Stream) -> list[Row]:
         """Read what is new on *stream*; *asks* is true for the client's side.
 
         Raises:
-            NotThisProtocol: the client does not speak HTTP, or no longer does.
+            NotThisProtocol: it does not begin as HTTP.
         """
         if stream.fresh:
             self._skip[asks] = -1
@@ -74,37 +78,36 @@ class Conversation:
                 stream.take(count)
                 continue
             if not (starts(stream.data) if asks else stream.data.startswith(b"HTTP/1.")):
-                if not asks or skip < 0 or self._waiting or self._finished:
-                    self._skip[asks] = -1
-                    stream.take(len(stream.data))
-                    return
-                raise NotThisProtocol
+                if not self._spoken:
+                    raise NotThisProtocol
+                self._skip[asks] = -1
+                stream.take(len(stream.data))
+                break
             end = stream.data.find(b"\r\n\r\n", 0, _MAX_HEAD)
             if end < 0 and len(stream.data) < _MAX_HEAD:
-                return
+                break
             head = stream.data[: end if end >= 0 else _MAX_HEAD]
             stream.take(end + 4 if end >= 0 else _MAX_HEAD)
             if asks:
                 self._request(time_ns, head, cut=end < 0)
             else:
                 self._answer(head, cut=end < 0)
+        rows, self._finished = self._finished, []
+        return rows
 
-    def take(self) -> list[Request]:
-        """The requests that are finished, oldest first."""
-        finished, self._finished = self._finished, []
-        return finished
-
-    def end(self) -> list[Request]:
-        """Everything left, answered or not."""
-        self._finished += self._waiting
+    def end(self) -> list[Row]:
+        """What was asked and not answered."""
+        rows = [row for request in self._waiting for row in request.rows()]
         self._waiting.clear()
-        return self.take()
+        return rows
 
     def _request(self, time_ns: int, head: bytes, *, cut: bool) -> None:
         line, _, rest = head.partition(b"\r\n")
         method, _, target = line.partition(b" ")
         fields = _fields(rest)
-        request = Request(time_ns, method.decode("ascii"), _text(target.rpartition(b" HTTP/")[0] or target))
+        request = _Request(
+            time_ns, method.decode("ascii"), _text(target.rpartition(b" HTTP/")[0] or target)
+        )
         if b"host" in fields:
             request.host = _text(fields[b"host"]).lower()
         if b"user-agent" in fields:
@@ -113,9 +116,10 @@ class Conversation:
         if scheme.lower() == b"basic":
             request.credentials = True
             request.account = login.basic_account(secret, self._key)
+        self._spoken = True
         self._waiting.append(request)
         if len(self._waiting) > _MAX_WAITING:
-            self._finished.append(self._waiting.popleft())
+            self._finished += self._waiting.popleft().rows()
         self._skip[True] = -1 if cut else _body(fields)
 
     def _answer(self, head: bytes, *, cut: bool) -> None:
@@ -131,7 +135,7 @@ class Conversation:
         if self._waiting:
             request = self._waiting.popleft()
             request.status = status
-            self._finished.append(request)
+            self._finished += request.rows()
             bodiless = bodiless or request.method == "HEAD"
         self._skip[False] = -1 if cut else 0 if bodiless else _body(_fields(rest), until_close=True)
 
@@ -157,5 +161,5 @@ def _fields(raw: bytes) -> dict[bytes, bytes]:
 
 
 def _text(raw: bytes) -> str:
-    """At most 2,048 characters; what is not ASCII becomes \\xhh."""
+    """At most 2,048 characters; what is not ASCII is written as its hex code."""
     return raw[:_MAX_TEXT].decode("ascii", "backslashreplace")

@@ -187,7 +187,10 @@ class Meter:
         size = count * _FINISHED.itemsize
         raw = ctypes.string_at(address.value or 0, size) if count else b""
         records = np.frombuffer(raw, _FINISHED)
-        return self._frame(records[np.argsort(records["first_packet"], kind="stable")])
+        order = np.argsort(records["first_packet"], kind="stable")
+        # As plain bytes: numpy copies structured records field by field.
+        plain = np.frombuffer(raw, f"V{_FINISHED.itemsize}")[order]
+        return self._frame(plain.view(_FINISHED))
 
     def tapped(self) -> bytes:
         """The payloads that layer 7 wants, since `collected`; see `TappedHeader` in meter.h."""
@@ -242,8 +245,11 @@ class Meter:
             pl.col("start", "end").cast(pl.Datetime("ns", "UTC")),
             pl.lit(self._sensor).alias("sensor"),
             pl.when(pl.col("vlan") > 0).then("vlan"),
-            pl.when(pl.col("dst_packets") > 0).then("dst_flags"),
-            pl.when(pl.col("dst_packets") > 0).then("dst_ttl"),
+            *(
+                pl.when(pl.col(f"{side}_packets") > 0).then(f"{side}_{name}")
+                for side in ("src", "dst")
+                for name in ("flags", "ttl")
+            ),
             pl.col(pl.Float32).fill_nan(None),
         )
         return conform("flows", frame)

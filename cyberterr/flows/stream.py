@@ -8,7 +8,7 @@ _MAX_AHEAD = 8
 _MAX_BYTES = 70_000  # one DNS message over TCP (65,537 bytes) must fit
 
 
-class NotThisProtocol(Exception):  # noqa: N818 - the ordinary answer of a decoder, not an error
+class NotThisProtocol(Exception):
     """The bytes are not the protocol that was tried."""
 
 
@@ -63,7 +63,9 @@ class Stream:
 
     def held(self) -> int:
         """Bytes kept in memory."""
-        return len(self.data) + sum(map(len, self._ahead.values())) if self._ahead else len(self.data)
+        return (
+            len(self.data) + sum(map(len, self._ahead.values())) if self._ahead else len(self.data)
+        )
 
     def _append(self, seq: int, payload: bytes) -> None:
         self.data = self.data + payload if self.data else payload

@@ -9,7 +9,8 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import NamedTuple
 
-from cyberterr.flows.stream import NotThisProtocol
+from cyberterr.flows.row import Row
+from cyberterr.flows.stream import NotThisProtocol, Stream
 
 _HANDSHAKE = 0x16
 _CLIENT_HELLO = 1
@@ -18,7 +19,13 @@ _MAX_RECORD = 16_384 + 256
 
 _SERVER_NAME, _SIGNATURES, _ALPN, _VERSIONS = 0, 13, 16, 43
 
-_NAMES = {0x0304: "TLS 1.3", 0x0303: "TLS 1.2", 0x0302: "TLS 1.1", 0x0301: "TLS 1.0", 0x0300: "SSL 3.0"}
+_NAMES = {
+    0x0304: "TLS 1.3",
+    0x0303: "TLS 1.2",
+    0x0302: "TLS 1.1",
+    0x0301: "TLS 1.0",
+    0x0300: "SSL 3.0",
+}
 _JA4_VERSIONS = {0x0304: "13", 0x0303: "12", 0x0302: "11", 0x0301: "10", 0x0300: "s3", 0x0002: "s2"}
 _NONE = "0" * 12
 
@@ -68,6 +75,35 @@ def client_hello(data: bytes) -> ClientHello | None:
                 return _decode(handshake[4:needed])
         if at > len(data):
             return None
+
+
+class Conversation:
+    """The first ClientHello of a connection; nothing after it is readable."""
+
+    __slots__ = ("_time_ns", "done")
+
+    def __init__(self) -> None:
+        self._time_ns = 0
+        self.done = False
+
+    def hear(self, time_ns: int, asks: bool, stream: Stream) -> list[Row]:
+        """Read the client's side, for which *asks* is true.
+
+        Raises:
+            NotThisProtocol: as `client_hello`.
+        """
+        if not asks:
+            return []
+        self._time_ns = self._time_ns or time_ns
+        hello = client_hello(stream.data)
+        if hello is None:
+            return []
+        self.done = True
+        return [Row("tls", self._time_ns, tuple(hello))]
+
+    def end(self) -> list[Row]:
+        """Nothing: half a hello is no hello."""
+        return []
 
 
 def _missing(data: bytes, at: int) -> None:

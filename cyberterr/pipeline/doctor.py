@@ -69,7 +69,7 @@ def examine(settings_file: Path | None = None, store: Path | None = None) -> lis
             remedy="set CYBERTERR_HOME to a folder you may write to", required=True,
         ),
         _tried(
-            "store", lambda: _store(store or home() / "findings.sqlite"),
+            "store", lambda: _store(store or home() / "cyberterr.db"),
             adds="decisions, revisions, nothing reported twice",
         ),
         _program(

@@ -275,11 +275,23 @@ def _insert(db: sqlite3.Connection, findings: Iterable[Finding]) -> list[Finding
                     _us(fresh.end),
                     fresh.windows,
                     now,
-                    msgspec.json.encode(fresh),
+                    _document(fresh),
                 ),
             )
             inserted.append(fresh)
     return inserted
+
+
+def _document(finding: Finding) -> bytes:
+    """The JSON of *finding*; ValueError where it would not come back (NaN has no JSON)."""
+    document = msgspec.json.encode(finding)
+    try:
+        _read(document, Finding)
+    except msgspec.ValidationError as error:
+        raise ValueError(
+            f"{finding.detector}: a detector gave a number that is not finite: {error}"
+        ) from None
+    return document
 
 
 def _revised(db: sqlite3.Connection, finding: Finding) -> Finding | None:

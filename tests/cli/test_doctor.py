@@ -59,7 +59,7 @@ def test_wrong_settings_are_found_before_a_scan_trips_over_them(tmp_path):
 
 def test_a_corrupt_store_is_named_but_a_scan_still_works(home):
     home.mkdir()
-    (home / "findings.sqlite").write_bytes(b"this is no database" * 100)
+    (home / "cyberterr.db").write_bytes(b"this is no database" * 100)
     code, found = parts()
     assert found["store"]["state"] == "broken"
     assert code == (0 if found["detectors"]["state"] == "ok" else 4)

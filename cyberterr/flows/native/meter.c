@@ -68,6 +68,7 @@ struct Meter {
     uint32_t finished_count;
     uint8_t *tap;
     uint64_t tap_size;
+    int64_t previous_ns;
     Fragment fragments[FRAGMENTS];
     Framing framing;
 };
@@ -406,8 +407,9 @@ static void take(Meter *m, const Frame *frame) {
     c->packets++;
     c->wire_bytes += frame->frame.wire;
     if (frame->frame.captured < frame->frame.wire) c->cut_short++;
-    if (c->packets == 1) c->first_ns = c->last_ns = frame->time_ns;
-    if (frame->time_ns < c->last_ns) c->backwards++;
+    if (c->packets == 1) c->first_ns = c->last_ns = m->previous_ns = frame->time_ns;
+    if (frame->time_ns < m->previous_ns) c->backwards++;
+    m->previous_ns = frame->time_ns;
     if (frame->time_ns < c->first_ns) c->first_ns = frame->time_ns;
     if (frame->time_ns > c->last_ns) c->last_ns = frame->time_ns;
     switch (decode_packet(frame->link_type, frame->frame, &p)) {

@@ -21,7 +21,7 @@ enum EtherType {
 enum IpProtocol {
     IP_HOP_BY_HOP = 0, IP_IPIP = 4, IP_TCP = 6, IP_UDP = 17, IP_6IN4 = 41, IP_ROUTING = 43,
     IP_FRAGMENT = 44, IP_GRE = 47, IP_AUTHENTICATION = 51, IP_DESTINATION = 60, IP_SCTP = 132,
-    IP_MOBILITY = 135, IP_UDPLITE = 136,
+    IP_UDPLITE = 136,
 };
 
 enum { VXLAN_PORT = 4789 };
@@ -268,7 +268,6 @@ static enum Decoded decode_ipv6(Span s, int nesting, Packet *packet) { /* RFC 82
         case IP_HOP_BY_HOP:
         case IP_ROUTING:
         case IP_DESTINATION:
-        case IP_MOBILITY:
             if (s.captured < 8) return DECODED_IP;
             size = (s.at[1] + 1u) * 8;
             break;

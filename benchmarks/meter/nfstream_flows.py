@@ -1,0 +1,28 @@
+"""Meter a capture with nfstream, statistics on and no DPI; optionally write its flows as CSV."""
+
+import sys
+
+from nfstream import NFStreamer
+
+COLUMNS = (
+    "src_ip", "dst_ip", "src_port", "dst_port", "protocol", "vlan_id",
+    "bidirectional_packets", "bidirectional_bytes",
+)  # fmt: skip
+
+if __name__ == "__main__":
+    streamer = NFStreamer(
+        source=sys.argv[1],
+        statistical_analysis=True,
+        n_dissections=0,
+        accounting_mode=1,
+        idle_timeout=120,
+        active_timeout=1800,
+        n_meters=1,
+    )
+    out = open(sys.argv[2], "w") if len(sys.argv) > 2 else None
+    count = 0
+    for flow in streamer:
+        count += 1
+        if out:
+            print(*(getattr(flow, name) for name in COLUMNS), sep=",", file=out)
+    print(count)

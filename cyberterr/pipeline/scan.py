@@ -1,0 +1,192 @@
+"""Sources to findings, the whole path in one file."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from cyberterr import content
+from cyberterr.config import Settings
+from cyberterr.contracts import Detector, Finding, Tables, Text
+from cyberterr.contracts.run import Run, Skipped
+from cyberterr.contracts.store import Store
+from cyberterr.errors import FOUND, OUR_OWN_ERROR, SEVEREST_FIRST, CyberterrError, StoreError
+from cyberterr.pipeline.findings import visible
+from cyberterr.pipeline.judging import Judging
+from cyberterr.pipeline.sources import Engine, Reading, read_live, read_tables
+from cyberterr.report import html, terminal
+
+JUDGE_EVERY_S = 10.0
+"""Live: how often closed windows are judged."""
+
+report_html = html.write
+show = terminal.show
+
+
+class Result(NamedTuple):
+    """What a scan ends with."""
+
+    findings: list[Finding]
+    """worst first, suppressed ones left out and counted in `run`"""
+    run: Run
+    errors: list[CyberterrError]
+
+    def exit_code(self, fail_on: int | None = None) -> int:
+        """The severest of what happened; FOUND where a finding reaches *fail_on*."""
+        codes = {error.exit_code for error in self.errors}
+        if fail_on is not None and any(f.severity >= fail_on for f in self.findings):
+            codes.add(FOUND)
+        return next((code for code in SEVEREST_FIRST if code in codes), 0)
+
+
+def scan(
+    paths: Sequence[str | Path],
+    settings: Settings,
+    store: Store | None,
+    reading: Reading,
+    *,
+    engine: Engine = "auto",
+) -> Result:
+    """Read *paths*, judge, keep the findings in *store* and give those not suppressed.
+
+    An interrupt (Ctrl-C) ends the reading; what was read until then is judged and kept.
+    """
+    started = dt.datetime.now(dt.UTC)
+    judging = _judging(settings)
+    span = _Span()
+    try:
+        for tables in read_tables(paths, settings, reading, engine=engine):
+            judging.add(tables)
+            span.widen(tables)
+    except KeyboardInterrupt:
+        reading.warn("interrupted: only what was read until then was judged")
+    findings = judging.close()
+    names = tuple(str(path) for path in paths)
+    return _kept(findings, settings, store, reading, judging, span, names, started)
+
+
+def watch(
+    interface: str,
+    settings: Settings,
+    store: Store | None,
+    reading: Reading,
+    told: Callable[[Finding], None],
+    *,
+    bpf: str = "",
+    duration_s: int | None = None,
+    engine: Engine = "auto",
+) -> Result:
+    """Scan a live interface until *duration_s* or an interrupt; tell findings as windows close."""
+    started = dt.datetime.now(dt.UTC)
+    judging = _judging(settings)
+    span = _Span()
+    everything: dict[str, Finding] = {}
+
+    def tell(findings: Iterable[Finding]) -> None:
+        for finding in _stored(findings, store, errors):
+            everything[finding.id] = finding
+            told(finding)
+
+    errors: list[CyberterrError] = []
+    due = time.monotonic() + JUDGE_EVERY_S
+    try:
+        for tables in read_live(
+            interface, settings, reading, bpf=bpf, duration_s=duration_s, engine=engine
+        ):
+            judging.add(tables)
+            span.widen(tables)
+            if time.monotonic() >= due:
+                tell(judging.close(dt.datetime.now(dt.UTC)))
+                due = time.monotonic() + JUDGE_EVERY_S
+    except KeyboardInterrupt:
+        reading.warn("interrupted: the capture was ended")
+    tell(judging.close())
+    findings = sorted(everything.values(), key=Finding.rank)
+    result = _kept(findings, settings, store, reading, judging, span, (interface,), started)
+    return result._replace(errors=[*result.errors, *errors])
+
+
+class _Span:
+    """First and last instant of all flows."""
+
+    first: dt.datetime | None = None
+    last: dt.datetime | None = None
+
+    def widen(self, tables: Tables) -> None:
+        flows = tables.flows
+        if flows.height:
+            first, last = flows["start"].min(), flows["end"].max()
+            assert isinstance(first, dt.datetime)  # noqa: S101 - a Datetime column
+            assert isinstance(last, dt.datetime)  # noqa: S101
+            self.first = min(self.first or first, first)
+            self.last = max(self.last or last, last)
+
+
+def _judging(settings: Settings) -> Judging:
+    return Judging(content.detectors(), settings.site, {})
+
+
+def _stored(
+    findings: Iterable[Finding], store: Store | None, errors: list[CyberterrError]
+) -> Iterator[Finding]:
+    """*findings* as the store numbers them; a store that fails is an error and loses nothing."""
+    found = list(findings)
+    if store is not None and found:
+        try:
+            numbered = {finding.id: finding for finding in store.put(found)}
+        except StoreError as error:
+            errors.append(error)
+        else:
+            found = [numbered.get(f.id) or store.get(f.id) or f for f in found]
+    yield from found
+
+
+def _kept(
+    findings: list[Finding],
+    settings: Settings,
+    store: Store | None,
+    reading: Reading,
+    judging: Judging,
+    span: _Span,
+    names: tuple[str, ...],
+    started: dt.datetime,
+) -> Result:
+    errors = list(reading.errors)
+    shown = list(_stored(findings, store, errors))
+    hidden = 0
+    if store is not None and not any(isinstance(error, StoreError) for error in errors):
+        listing = visible(store, shown, dt.datetime.now(dt.UTC))
+        shown, hidden = [case.finding for case in listing.cases], listing.hidden
+    if judging.failed:
+        errors += [CyberterrError(text, exit_code=OUR_OWN_ERROR) for text in judging.warnings]
+    run = Run(
+        sources=names,
+        started=started,
+        seconds=(dt.datetime.now(dt.UTC) - started).total_seconds(),
+        bytes=reading.bytes,
+        packets=reading.packets,
+        flows=reading.flows,
+        first=span.first,
+        last=span.last,
+        evicted=reading.evicted,
+        dropped=reading.dropped,
+        suppressed=hidden,
+        warnings=tuple(reading.warnings),
+        examined=judging.examined,
+        skipped=tuple(Skipped(name, _reason(why)) for name, why in judging.skipped.items()),
+        not_examined=_blind_spots(content.detectors(), judging.examined),
+        site=settings.site,
+    )
+    return Result(sorted(shown, key=Finding.rank), run, errors)
+
+
+def _reason(why: str) -> Text:
+    return Text(why, "rien n’a encore été appris : lancez `cyberterr learn network`")
+
+
+def _blind_spots(detectors: Sequence[Detector], examined: Sequence[str]) -> tuple[Text, ...]:
+    spots = [spot for d in detectors if d.card.id in examined for spot in d.card.blind_spots]
+    return tuple(dict.fromkeys(spots))
