@@ -120,6 +120,8 @@ class Cleartext:
         """Inside: a list to work through. Leaving our networks: one alarm a day for all."""
         leaving: list[dict[str, Any]] = []
         for row in view.window.with_columns(names=distinct("accounts")).iter_rows(named=True):
+            if row["service"] == "snmp" and not view.site.is_own(row["client"]):
+                continue  # an outsider guesses a community; no secret of ours travels
             if view.site.is_own(row["server"]) or row["refused"] == row["logins"]:
                 yield _inside(row, view.site)
             else:
@@ -197,7 +199,10 @@ def _leaving(rows: list[dict[str, Any]], site: Site) -> Claim:
     return Claim(
         rule="cleartext.leaving",
         family="cleartext_credentials",
-        severity=Severity.MEDIUM,
+        # A community opens statistics as a rule, a password opens an account.
+        severity=Severity.LOW
+        if all(row["service"] == "snmp" for row in rows)
+        else Severity.MEDIUM,
         score=min(1.0, 0.5 + 0.02 * count),
         start=_moment(min(row["first"] for row in rows)),
         end=_moment(max(row["last"] for row in rows)),

@@ -522,10 +522,13 @@ def _sweep(rows: pl.DataFrame, past: pl.DataFrame, view: View) -> Iterator[Claim
 
 def _outside(rows: pl.DataFrame, view: View) -> Iterator[Claim]:
     weather = (Explanation(text=WEATHER, state="holds"),)
+    # Many machines are a scan only where none answers: else it may be a client of ours whose
+    # network the settings do not name.
+    wide = (pl.col("reached") >= OUTSIDE_LOUD) & (pl.col("open") == 0)
     loud = (
         rows.filter(
             pl.col("kind") == "outside",
-            pl.max_horizontal("silent", pl.col("reached").cast(pl.Float64)) >= OUTSIDE_LOUD,
+            wide | (pl.col("silent") >= OUTSIDE_LOUD),
             pl.col("silent") > pl.col("open"),
         )
         .sort("silent", "who", descending=[True, False])

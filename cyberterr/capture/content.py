@@ -51,6 +51,9 @@ _ELSE = {
     b"SQLite format 3\0": "an SQLite database",
 }
 
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for a line that is no JSON, or not of the type asked for."""
+
 ZEEK_LOGS = ("conn", "dns", "ssl", "http", "ssh")
 
 Kind = Literal["pcap", "pcapng", "wireshark", "zeek", "eve", "nfdump", "nfdump-csv", "binetflow"]
@@ -112,7 +115,7 @@ def _json(lines: list[bytes]) -> Content | None:
     for line in lines:
         try:
             record = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
-        except (msgspec.DecodeError, RecursionError):
+        except NOT_JSON:
             continue
         if "event_type" in record:
             return Content("eve")

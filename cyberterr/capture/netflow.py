@@ -66,6 +66,9 @@ NOT_IP = ("arp", "llc", "man", "rarp", "loop", "lldp", "ipx/spx", "unas", "")
 """What Argus logs beside IP."""
 ARGUS_NAMES = {"rtp": "udp", "rtcp": "udp", "udt": "udp", "ipv6-icmp": "icmp6"}
 
+CLOSING = (b"Summary", b"No matching flows")
+"""How nfdump's output ends: what follows is no record."""
+
 FLAG_LETTERS = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, "U": 32, "E": 64, "C": 128}
 
 
@@ -90,8 +93,13 @@ def read(source: Source, *, sensor: str, warn: Callable[[str], None]) -> Iterato
         with open_stream(source, warn) as stream:
             yield from _nfdump(stream, malformed, sensor)
     else:
-        with _printed(source, warn) as stream:
-            yield from _nfdump(stream, malformed, sensor)
+        with _printed(source, warn) as (stream, complaint):
+            count = 0
+            for tables in _nfdump(stream, malformed, sensor):
+                count += tables.flows.height
+                yield tables
+            if said := complaint():
+                _nfdump_complains(source, said, count, warn)
     malformed.report(warn)
 
 
@@ -104,8 +112,6 @@ def _nfdump(stream: BinaryIO, malformed: Malformed, sensor: str) -> Iterator[Tab
     pairing = Pairing()
     for numbered in _rows(stream, malformed):
         raw = numbered.frame
-        if "flags" not in raw.columns:
-            raw = raw.with_columns(pl.lit(None, pl.String).alias("flags"))
         flows = _counted(_who(raw), raw, ("src_packets", "src_bytes", "dst_packets", "dst_bytes"))
         flows = flows.with_columns(
             pl.col("dst_packets", "dst_bytes").fill_null(0), _flags(raw["flags"]).alias("src_flags")
@@ -136,7 +142,7 @@ def _argus(
         yield Tables(flows=_flows(flows, sensor))
     if skipped:
         names = ", ".join(sorted(name for name in other if name))
-        warn(f"{malformed.where}: {skipped} records that are not IP are skipped ({names})")
+        warn(f"{malformed.where}: records that are not IP are skipped: {skipped} ({names})")
 
 
 def _sides(flows: pl.DataFrame) -> pl.DataFrame:
@@ -180,10 +186,10 @@ def _rows(stream: BinaryIO, malformed: Malformed) -> Iterator[_Numbered]:
             separator = "\t" if "\t" in text else ","
             names = [name.strip() for name in text.split(separator)]
             line += 1
-        # nfdump closes its CSV with a summary of three lines.
-        end = 0 if body.startswith(b"Summary") else body.find(b"\nSummary") + 1
-        is_over = body.startswith(b"Summary") or end > 0
-        body = body[:end] if is_over else body
+        is_over = False
+        for closing in CLOSING:
+            if (end := (b"\n" + body).find(b"\n" + closing)) >= 0:
+                body, is_over = body[:end], True
         if body:
             yield _Numbered(line, _columns(body, names, separator))
         if is_over:
@@ -191,14 +197,17 @@ def _rows(stream: BinaryIO, malformed: Malformed) -> Iterator[_Numbered]:
 
 
 def _columns(body: bytes, names: list[str], separator: str) -> pl.DataFrame:
-    ours = {}
-    for ours_name, theirs in ALIASES.items():
-        place = next((names.index(name) for name in theirs if name in names), None)
-        if place is not None:
-            ours[ours_name] = place
-    read = table(body, separator, [pl.String()] * len(names), set(ours.values()))
+    ours = {
+        name: next((names.index(alias) for alias in theirs if alias in names), None)
+        for name, theirs in ALIASES.items()
+    }
+    places = {place for place in ours.values() if place is not None} or {0}
+    read = table(body, separator, [pl.String()] * len(names), places)
     return read.select(
-        pl.col(f"{place}").str.strip_chars().alias(name) for name, place in ours.items()
+        pl.lit(None, pl.String).alias(name)
+        if place is None
+        else pl.col(f"{place}").str.strip_chars().alias(name)
+        for name, place in ours.items()
     )
 
 
@@ -206,11 +215,9 @@ def _who(raw: pl.DataFrame) -> pl.DataFrame:
     """Times, addresses, ports and protocol of text columns; null where they cannot be read."""
     number = pl.col("proto").str.strip_chars()
     start = _seconds(pl.col("start"))
-    end = _seconds(pl.col("end")) if "end" in raw.columns else pl.lit(None, pl.Float64)
-    if "duration" in raw.columns:
-        # Preferred: the old CSV cuts both times to whole seconds, but not the duration.
-        lasted = pl.col("duration").cast(pl.Float64, strict=False)
-        end = pl.coalesce(start + lasted, end)
+    # The old CSV cuts both times to whole seconds, but not the duration.
+    lasted = pl.col("duration").cast(pl.Float64, strict=False)
+    end = pl.coalesce(start + lasted, _seconds(pl.col("end")))
     flows = raw.select(
         instant(start).alias("start"),
         instant(pl.max_horizontal(start, end).clip(upper_bound=MAX_SECONDS - 1)).alias("end"),
@@ -246,12 +253,7 @@ def _port(name: str) -> pl.Expr:
 
 
 def _counted(flows: pl.DataFrame, raw: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
-    return flows.with_columns(
-        raw[name].cast(pl.UInt64, strict=False).alias(name)
-        if name in raw.columns
-        else pl.lit(None, pl.UInt64).alias(name)
-        for name in names
-    )
+    return flows.with_columns(raw[name].cast(pl.UInt64, strict=False).alias(name) for name in names)
 
 
 def _known(flows: pl.DataFrame, counts: tuple[str, ...]) -> pl.Series:
@@ -293,9 +295,25 @@ def _flows(flows: pl.DataFrame, sensor: str) -> pl.DataFrame:
     return conform("flows", flows)
 
 
+def _nfdump_complains(source: Source, said: str, count: int, warn: Callable[[str], None]) -> None:
+    if count:
+        warn(f"{source.path}: nfdump stopped after {count:,} flows: {said}")
+        return
+    raise SourceError(
+        f"nfdump cannot read it: {said}",
+        hint="accepted: files of nfcapd, nfpcapd and sfcapd; try: nfdump -r FILE",
+        where=source.path,
+    )
+
+
 @contextmanager
-def _printed(source: Source, warn: Callable[[str], None]) -> Iterator[BinaryIO]:
-    """What nfdump prints of a binary file, with a line of column names before it."""
+def _printed(
+    source: Source, warn: Callable[[str], None]
+) -> Iterator[tuple[BinaryIO, Callable[[], str]]]:
+    """What nfdump prints of a binary file below a line of column names, and what it complains of.
+
+    nfdump exits with 0 when it cannot read a file, so its complaint is all there is to go by.
+    """
     program = shutil.which("nfdump")
     if program is None:
         raise MissingPartError(
@@ -311,25 +329,28 @@ def _printed(source: Source, warn: Callable[[str], None]) -> Iterator[BinaryIO]:
                 shutil.copyfileobj(packed, plain, BUFFER_BYTES)
         # An absolute path cannot be taken for an option.
         command = [program, "-r", os.path.abspath(path), "-q", "-N", "-6", "-o", NFDUMP_FORMAT]  # noqa: PTH100
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "TZ": "UTC", "LC_ALL": "C"},
-        )
-        assert process.stdout is not None  # noqa: S101 - it is a pipe
-        try:
-            raw = _Watched(cast(BinaryIO, process.stdout), source.path)
-            yield cast(BinaryIO, io.BufferedReader(raw, BLOCK_BYTES))
-            if process.wait(PATIENCE_S):
-                raise SourceError(
-                    "nfdump cannot read the file", hint="try: nfdump -r FILE", where=source.path
-                )
-        finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
+        with tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                env={**os.environ, "TZ": "UTC", "LC_ALL": "C"},
+            )
+
+            def complaint() -> str:
+                process.wait(PATIENCE_S)
+                said.seek(0)
+                text = said.read(300).decode("utf-8", "replace").strip()
+                return text.replace("\n", "; ") or ("it failed" if process.returncode else "")
+
+            try:
+                raw = _Watched(cast(BinaryIO, process.stdout), source.path)
+                yield cast(BinaryIO, io.BufferedReader(raw, BLOCK_BYTES)), complaint
+            finally:
+                process.kill()
+                process.wait()
+                cast(BinaryIO, process.stdout).close()
 
 
 class _Watched(io.RawIOBase):

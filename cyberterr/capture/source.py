@@ -79,7 +79,7 @@ def discover(paths: Sequence[str | Path]) -> Discovery:
     seen: set[tuple[int, int]] = set()
     for given in map(str, paths):
         before = len(sources) + len(errors) + len(unused_logs)
-        is_folder = given != "-" and Path(given).is_dir()
+        is_folder = _is_folder(given)
         for path in _walk(Path(given), seen, errors) if is_folder else (given,):
             try:
                 if not is_folder and _reached_before(given, seen):
@@ -126,6 +126,13 @@ def open_stream(source: Source, warn: Callable[[str], None]) -> BinaryIO:
     if not source.compression:
         return raw
     return decompressed(raw, source.compression, lambda text: warn(f"{source.path}: {text}"))
+
+
+def _is_folder(given: str) -> bool:
+    try:
+        return given != "-" and Path(given).is_dir()
+    except OSError:
+        return False  # opening it will say why
 
 
 def _reached_before(path: str, seen: set[tuple[int, int]]) -> bool:

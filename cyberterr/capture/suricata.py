@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 import polars as pl
 
+from cyberterr.capture.content import NOT_JSON
 from cyberterr.capture.eve_events import Dns, EveFlow, Event, ot_row, section
 from cyberterr.capture.logs import (
     Block,
@@ -109,7 +110,7 @@ def read(source: Source, *, sensor: str, warn: Callable[[str], None]) -> Iterato
             for number, event in _events(block, malformed):
                 try:
                     rows.take(number, event)
-                except (msgspec.DecodeError, RecursionError):
+                except NOT_JSON:
                     malformed.add(number)
             yield rows.drain(sensor, malformed)
     rows.give_up_waiting()
@@ -123,7 +124,7 @@ def _events(block: Block, malformed: Malformed) -> Iterator[tuple[int, Event]]:
         if line.strip():
             try:
                 yield number, decoder.decode(line)
-            except (msgspec.DecodeError, RecursionError):
+            except NOT_JSON:
                 malformed.add(number)
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 import polars as pl
 
+from cyberterr.capture.content import NOT_JSON
 from cyberterr.capture.logs import (
     ACK,
     FIN,
@@ -224,7 +225,7 @@ def _json(lines: Iterator[Block], log: str, malformed: Malformed) -> Iterator[_N
     for block in lines:
         try:
             records = decoder.decode_lines(block.data)
-        except (msgspec.DecodeError, RecursionError):
+        except NOT_JSON:
             records = list(_one_by_one(block, decoder, malformed))
         columns = {
             name: [getattr(item, field) for item in records]
@@ -251,7 +252,7 @@ def _one_by_one(
         if line.strip():
             try:
                 yield decoder.decode(line)
-            except (msgspec.DecodeError, RecursionError):
+            except NOT_JSON:
                 malformed.add(number)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import getpass
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypedDict, TypeVar, Unpack
 
@@ -273,9 +274,16 @@ def _query(filters: _Filters) -> Query:
         severity=Severity[severity.upper()] if severity else 0,
         families=filters["families"],
         since=filters["since"],
-        address=filters["address"],
+        address=_address(filters["address"]),
         decided=filters["decided"],
     )
+
+
+def _address(text: str | None) -> str | None:
+    try:
+        return None if text is None else str(ip_address(text))  # as findings spell it
+    except ValueError:
+        raise UsageError(f"{text!r} is no address", hint="--address 10.0.5.7") from None
 
 
 def _count_hidden(listing: pipeline.Listing, lang: Lang) -> None:

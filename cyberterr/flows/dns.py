@@ -166,7 +166,7 @@ def _skip_name(body: bytes, at: int) -> int:
 
 
 def _text(labels: list[bytes]) -> str:
-    """Labels as one lower-case name; what is not printable becomes a backslash and three digits (RFC 1035 §5.1)."""
+    r"""Labels as one lower-case name; not printable: `\ddd` (RFC 1035 §5.1)."""
     joined = b".".join(labels)
     if joined.isascii() and joined.count(b".") == len(labels) - 1 and b"\\" not in joined:
         name = joined.decode("ascii")

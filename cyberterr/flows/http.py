@@ -44,8 +44,12 @@ class _Request:
 
 
 def starts(data: bytes) -> bool:
-    """Whether *data* begins with a method of HTTP and a space."""
-    return data[:16].partition(b" ")[0] in METHODS and b" " in data[:16]
+    """Whether *data* begins with a method of HTTP; SIP and RTSP share some, so not with those."""
+    method, space, _ = data[:16].partition(b" ")
+    if not space or method not in METHODS:
+        return False
+    end = data.find(b"\r\n", 0, _MAX_HEAD)
+    return end < 0 or b" HTTP/" in data[:end]
 
 
 class Conversation:

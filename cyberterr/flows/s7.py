@@ -41,6 +41,7 @@ _SET_CLOCK = frozenset((0x02, 0x04))
 _DATA = 0xF0
 _CLASSIC, _PLUS = 0x32, 0x72
 _JOB, _USERDATA = 1, 7
+_REQUEST, _RESPONSE = 0x31, 0x32
 
 
 def read(data: bytes, asks: bool) -> tuple[list[Pdu], int]:
@@ -110,4 +111,8 @@ def _plus(body: bytes) -> Pdu | None:
     if len(body) < at + 5:
         return None
     opcode = body[at]
-    return Pdu(body[at + 3] << 8 | body[at + 4], "S7comm-plus", "other", None, None, opcode == 0x31)
+    if opcode not in (_REQUEST, _RESPONSE):  # notifications have no function
+        return Pdu(opcode, "S7comm-plus", "other", None, None, False)
+    return Pdu(
+        body[at + 3] << 8 | body[at + 4], "S7comm-plus", "other", None, None, opcode == _REQUEST
+    )

@@ -64,7 +64,7 @@ def client_hello(data: bytes) -> ClientHello | None:
         if data[at] != _HANDSHAKE or data[at + 1] != 3 or not 0 < length <= _MAX_RECORD:
             raise NotThisProtocol
         handshake += data[at + 5 : at + 5 + length]
-        if handshake[0] != _CLIENT_HELLO:
+        if handshake[:1] not in (b"", b"\x01"):
             raise NotThisProtocol
         at += 5 + length
         if len(handshake) >= 4:

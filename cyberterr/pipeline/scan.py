@@ -14,6 +14,7 @@ from cyberterr.contracts import Detector, Finding, Tables, Text
 from cyberterr.contracts.run import Run, Skipped
 from cyberterr.contracts.store import Store
 from cyberterr.errors import FOUND, OUR_OWN_ERROR, SEVEREST_FIRST, CyberterrError, StoreError
+from cyberterr.pipeline import notify, retention
 from cyberterr.pipeline.findings import visible
 from cyberterr.pipeline.judging import Judging
 from cyberterr.pipeline.sources import Engine, Reading, read_live, read_tables
@@ -21,6 +22,7 @@ from cyberterr.report import html, terminal
 
 JUDGE_EVERY_S = 10.0
 """Live: how often closed windows are judged."""
+DAY_S = 86_400.0
 
 report_html = html.write
 show = terminal.show
@@ -57,6 +59,7 @@ def scan(
     started = dt.datetime.now(dt.UTC)
     judging = _judging(settings)
     span = _Span()
+    _housekeeping(settings, store, reading)
     try:
         for tables in read_tables(paths, settings, reading, engine=engine):
             judging.add(tables)
@@ -92,6 +95,7 @@ def watch(
 
     errors: list[CyberterrError] = []
     due = time.monotonic() + JUDGE_EVERY_S
+    clean = time.monotonic()
     try:
         for tables in read_live(
             interface, settings, reading, bpf=bpf, duration_s=duration_s, engine=engine
@@ -100,13 +104,42 @@ def watch(
             span.widen(tables)
             if time.monotonic() >= due:
                 tell(judging.close(dt.datetime.now(dt.UTC)))
+                _notified(settings, store, reading)
                 due = time.monotonic() + JUDGE_EVERY_S
+            if time.monotonic() >= clean:
+                _housekeeping(settings, store, reading)
+                clean = time.monotonic() + DAY_S
     except KeyboardInterrupt:
         reading.warn("interrupted: the capture was ended")
     tell(judging.close())
     findings = sorted(everything.values(), key=Finding.rank)
     result = _kept(findings, settings, store, reading, judging, span, (interface,), started)
     return result._replace(errors=[*result.errors, *errors])
+
+
+def _housekeeping(settings: Settings, store: Store | None, reading: Reading) -> None:
+    """Delete what the retention setting no longer allows to be kept."""
+    if store is None:
+        return
+    try:
+        removed = retention.enforce(store, settings.retention, dt.datetime.now(dt.UTC))
+    except StoreError as error:
+        reading.warn(f"old findings could not be deleted: {error.message}")
+    else:
+        for text in removed.warnings:
+            reading.warn(text)
+
+
+def _notified(settings: Settings, store: Store | None, reading: Reading) -> None:
+    """Tell the people that the settings name; a channel that fails is a warning."""
+    if store is None:
+        return
+    try:
+        told = notify.tell(store, settings.notify, dt.datetime.now(dt.UTC))
+    except StoreError as error:
+        told = [f"nobody could be notified: {error.message}"]
+    for text in told:
+        reading.warn(text)
 
 
 class _Span:
@@ -156,6 +189,7 @@ def _kept(
 ) -> Result:
     errors = list(reading.errors)
     shown = list(_stored(findings, store, errors))
+    _notified(settings, store, reading)
     hidden = 0
     if store is not None and not any(isinstance(error, StoreError) for error in errors):
         listing = visible(store, shown, dt.datetime.now(dt.UTC))

@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal
 
 import polars as pl
 
-from cyberterr.capture import tshark
+from cyberterr.capture import netflow, suricata, tshark, zeek
 from cyberterr.capture.live import Live
 from cyberterr.capture.source import Source, discover, open_stream
 from cyberterr.config import Settings
@@ -348,13 +348,8 @@ def _through_reference(
 
 def _logged(source: Source, settings: Settings, reading: Reading) -> Iterator[Tables]:
     reading.source = source.path
-    if source.kind == "zeek":
-        from cyberterr.capture import zeek as reader
-    elif source.kind == "eve":
-        from cyberterr.capture import suricata as reader
-    else:
-        from cyberterr.capture import netflow as reader
-    for tables in reader.read(source, sensor=settings.site.sensor, warn=reading.warn):
+    reader = {"zeek": zeek.read, "eve": suricata.read}.get(source.kind, netflow.read)
+    for tables in reader(source, sensor=settings.site.sensor, warn=reading.warn):
         reading.flows += tables.flows.height
         reading.changed(reading)
         yield tables

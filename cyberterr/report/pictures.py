@@ -14,8 +14,8 @@ from statistics import median
 from typing import NamedTuple
 
 from cyberterr.contracts.finding import Picture
-from cyberterr.report.text import Lang, number, plain, say, zone
-from cyberterr.report.words import word
+from cyberterr.report.text import Lang, number, plain, say, size, zone
+from cyberterr.report.words import FRENCH_LABELS, word
 
 POINTS = 500
 WIDTH, HEIGHT = 640.0, 250.0
@@ -32,6 +32,8 @@ ROW = 26.0
 """height of one bar"""
 BARS = 24
 """bars that fit a page"""
+NAMED = 64
+"""targets of a grid that are shown with their number"""
 STEMS = 60
 """dots that are tied to the time axis by a line; more would be a hatching"""
 
@@ -78,7 +80,8 @@ def bar(value: float, baseline: float | None) -> str:
 
 def _timeline(picture: Picture, lang: Lang, time_zone: str) -> str:
     """Ticks for the events on top; below, their values or the time since the one before."""
-    valued = len(picture.y) == len(picture.x) > 0
+    # A value that never changes says nothing: the intervals do.
+    valued = len(picture.y) == len(picture.x) and len(set(picture.y)) > 1
     if valued:
         events = _kept(picture.x, picture.y, timed=True)
         dots, title = events, say(picture.y_label, lang)
@@ -89,12 +92,12 @@ def _timeline(picture: Picture, lang: Lang, time_zone: str) -> str:
     if not events:
         return ""
     along = _time_scale([t for t, _ in events])
-    up = _scale([*(v for _, v in dots), *_base(picture)], BOTTOM, 80.0)
-    ticks = "".join(f"M{along(t):.1f} 28V52" for t, _ in events)
+    up = _scale([*(v for _, v in dots), *_base(picture)], BOTTOM, 66.0)
+    ticks = "".join(f"M{along(t):.1f} 10V34" for t, _ in events)
     stems = "".join(f"M{along(t):.1f} {BOTTOM:.0f}V{up(v):.1f}" for t, v in dots)
     parts = [
-        _frame(along, up, lang, time_zone, title, 68),
-        _label(LEFT - 8, 44, word("events", lang), "end"),
+        _frame(along, up, lang, time_zone, title, 52),
+        _label(LEFT - 8, 26, word("events", lang), "end"),
         f'<path class="ticks" d="{ticks}"/>',
         f'<path class="stem" d="{stems}"/>' if len(dots) <= STEMS else "",
         "".join(
@@ -113,7 +116,7 @@ def _fan_out(picture: Picture, lang: Lang, time_zone: str) -> str:
     """Targets over time where the touches have times, else a grid with one dot per target."""
     alt = word("fan_out_alt", lang).format(n=number(len(set(picture.x)), lang))
     if len(picture.y) != len(picture.x):
-        return _grid(sorted(set(picture.x)), alt, say(picture.x_label, lang), lang)
+        return _grid(sorted(set(picture.x)), alt, say(picture.x_label, lang))
     touches = _kept(picture.y, picture.x, timed=True)
     if not touches:
         return ""
@@ -125,21 +128,26 @@ def _fan_out(picture: Picture, lang: Lang, time_zone: str) -> str:
     return _svg(HEIGHT, alt, [_frame(along, up, lang, time_zone, say(picture.x_label, lang)), dots])
 
 
-def _grid(targets: Sequence[float], alt: str, title: str, lang: Lang) -> str:
+def _grid(targets: Sequence[float], alt: str, title: str) -> str:
     values = [x for x in targets if abs(x) <= LARGEST][:POINTS]
     if not values:
         return ""
-    across = 40
+    named = len(values) <= NAMED
+    across = 8 if named else 40
     side = (WIDTH - 20) / across
+    high = ROW if named else side
     rows = math.ceil(len(values) / across)
-    dots = "".join(
-        f'<circle class="dot" cx="{10 + side * (i % across + 0.5):.1f}" '
-        f'cy="{TOP + 10 + side * (i // across + 0.5):.1f}" r="{side * 0.32:.1f}"/>'
-        for i in range(len(values))
-    )
-    ends = f"{number(values[0], lang)} – {number(values[-1], lang)}"
-    height = TOP + 20 + side * rows
-    return _svg(height, alt, [_label(10, 16, f"{title}: {ends}" if title else ends, "start"), dots])
+    parts = []
+    for i, value in enumerate(values):
+        x, y = 10 + side * (i % across), TOP + 10 + high * (i // across + 0.5)
+        x = x + 8 if named else x + side / 2
+        parts.append(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="5"/>')
+        if named:
+            # A port is a name, not an amount: no thousands.
+            parts.append(_label(x + 9, y + 4.5, f"{value:.6g}", "start"))
+    ends = f"{values[0]:.6g} – {values[-1]:.6g}"
+    heading = title if named else f"{title}{', ' if title else ''}{ends}"
+    return _svg(TOP + 20 + high * rows, alt, [_label(10, 16, heading, "start"), *parts])
 
 
 def _rate(picture: Picture, lang: Lang, time_zone: str) -> str:
@@ -153,10 +161,12 @@ def _rate(picture: Picture, lang: Lang, time_zone: str) -> str:
     along = _time_scale([steps[0][0], last])
     up = _scale([*(v for _, v in steps), *_base(picture)], BOTTOM, TOP + 8)
     ends = [*(t for t, _ in steps[1:]), last]
-    path = "".join(
-        f"V{up(v):.1f}H{along(end):.1f}" for (_, v), end in zip(steps, ends, strict=True)
-    )
     start, floor = along(steps[0][0]), up(0.0)
+    path = ""
+    for (t, value), end in zip(steps, ends, strict=True):
+        path += f"V{up(value):.1f}H{along(min(end, t + width)):.1f}"
+        if end - t > 1.5 * width:  # no row is no traffic, not the last rate going on
+            path += f"V{floor:.1f}H{along(end):.1f}"
     parts = [
         _frame(along, up, lang, time_zone, say(picture.y_label, lang)),
         f'<path class="area" d="M{start:.1f} {floor:.1f}{path}V{floor:.1f}Z"/>',
@@ -176,24 +186,29 @@ def _bars(picture: Picture, lang: Lang, _time_zone: str) -> str:
     if not rows:
         return ""
     bottom = TOP + 8 + ROW * len(rows)
-    scale = _scale([*(v for _, v in rows), *_base(picture)], 210.0, 560.0)
+    scale = _scale([*(v for _, v in rows), *_base(picture)], 210.0, 520.0)
     parts = [_label(210, 16, say(picture.y_label, lang), "start")]
+    shown = size if picture.y_label.en == "bytes" else number
     for i, (name, value) in enumerate(rows):
         y = TOP + 8 + ROW * i
         parts += [
-            _label(202, y + 14, plain(name, 26), "end"),
+            _label(202, y + 14, _named(name, lang), "end"),
             f'<rect class="fill" x="210" y="{y + 3:.1f}" '
             f'width="{max(scale(value) - 210, 1):.1f}" height="{ROW - 10:.0f}" rx="2"/>',
-            _label(max(scale(value), 211) + 8, y + 14, number(value, lang), "start"),
+            _label(max(scale(value), 211) + 8, y + 14, shown(value, lang), "start"),
         ]
     if picture.baseline is not None and abs(picture.baseline) <= LARGEST:
         x = scale(picture.baseline)
-        text = f"{word('at_most', lang)} {number(picture.baseline, lang)}"
+        text = f"{word('at_most', lang)} {shown(picture.baseline, lang)}"
         parts.append(f'<path class="base" d="M{x:.1f} {TOP + 4:.1f}V{bottom + 4:.1f}"/>')
         parts.append(_label(x, bottom + 18, text, "middle", "basename"))
-    top = number(max(v for _, v in rows), lang)
+    top = shown(max(v for _, v in rows), lang)
     alt = word("bars_alt", lang).format(n=number(len(rows), lang), top=top)
     return _svg(bottom + 26, alt, parts)
+
+
+def _named(name: str, lang: Lang) -> str:
+    return plain(FRENCH_LABELS.get(name, name) if lang == "fr" else name, 26)
 
 
 def _kept(xs: Sequence[float], ys: Sequence[float], *, timed: bool) -> list[tuple[float, float]]:

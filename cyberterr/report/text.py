@@ -16,6 +16,8 @@ Lang = Literal["en", "fr"]
 LONGEST = 600
 """characters of one foreign text that a report shows"""
 
+RELATED = 100
+"""addresses a claim lists at most (contracts/finding.py)"""
 NARROW_SPACE = "\u202f"
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories that steer a terminal or a page instead of being read (UAX #44)."""
@@ -140,12 +142,20 @@ def who(finding: Finding, site: Site, lang: Lang) -> str:
     elif len(others) == 1:
         target = site.name_of(others[0])
     elif others:
-        target = f"{number(len(others), lang)} {'adresses' if lang == 'fr' else 'addresses'}"
+        target = _many(len(others), len(finding.related) >= RELATED, lang)
     else:
         target = finding.scope
     nobody = "origine inconnue" if lang == "fr" else "unknown origin"
     source = site.name_of(finding.actor) if finding.actor else nobody
     return plain(f"{source} → {target}" if target else source)
+
+
+def _many(count: int, cut: bool, lang: Lang) -> str:
+    """How many addresses; *cut* where the finding lists only the first hundred."""
+    n = number(count, lang)
+    if lang == "fr":
+        return f"{'au moins ' if cut else ''}{n} adresses"
+    return f"{'at least ' if cut else ''}{n} addresses"
 
 
 def _with_port(finding: Finding, site: Site) -> str:

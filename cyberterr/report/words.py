@@ -105,6 +105,13 @@ WORDS = {
     ),
     "bars_alt": Text("{n} bars; longest {top}.", "{n} barres ; la plus longue {top}."),
 }
+FRENCH_LABELS = {
+    "sent": "envoyé",
+    "received": "reçu",
+    "answered": "ont répondu",
+    "silent": "sans réponse",
+}
+"""words that detectors use as the names of bars; any other label is a name of its own"""
 STANDING_LIMITS = (
     Text(
         "Traffic that never passed the place of capture.",

@@ -124,7 +124,7 @@ def test_argus_records_keep_both_sides_and_what_is_no_ip_is_named():
     warnings = []
     found = flows(LOGS / "argus.binetflow", warnings.append)
     assert found.height == 5
-    assert warnings == [f"{LOGS / 'argus.binetflow'}: 1 records that are not IP are skipped (arp)"]
+    assert warnings == [f"{LOGS / 'argus.binetflow'}: records that are not IP are skipped: 1 (arp)"]
     web = by_source_port(found, 50001)
     assert (web["src_bytes"], web["dst_bytes"], web["state"]) == (1500, 9000, "SF")
     assert web["src_packets"] + web["dst_packets"] == 22
@@ -216,8 +216,23 @@ def test_a_compressed_flow_file_is_read_too(tmp_path):
 @needs_nfdump
 def test_a_file_that_only_begins_like_one_of_nfdump_is_refused(tmp_path):
     (tmp_path / "broken").write_bytes(b"\x0c\xa5\x02\x00" + b"\xff" * 500)
-    with pytest.raises(SourceError, match="nfdump"):
+    with pytest.raises(SourceError, match="nfdump cannot read it") as caught:
         flows(tmp_path / "broken")
+    assert caught.value.exit_code == 3
+
+
+@needs_nfdump
+def test_a_flow_file_cut_off_anywhere_is_read_or_refused_without_a_traceback(tmp_path):
+    (file,) = recorded(DATA / "golden" / "wikipedia.pcap", tmp_path)
+    whole = file.read_bytes()
+    for size in range(0, len(whole), max(1, len(whole) // 25)):
+        (tmp_path / "cut").write_bytes(whole[:size])
+        warnings = []
+        if discover([tmp_path / "cut"]).sources:
+            try:
+                flows(tmp_path / "cut", warnings.append)
+            except SourceError:
+                continue
 
 
 @settings(max_examples=60, deadline=None)

@@ -97,6 +97,14 @@ def test_a_time_that_is_none_is_a_usage_error(home: Path):
     assert "say 24h, 7d" in result.stderr
 
 
+def test_an_address_is_found_however_it_is_spelt(home: Path, finding: Make):
+    with SqliteStore(home / "cyberterr.db") as store:
+        store.put([finding(actor="2001:db8::1")])
+    result = run("list", "--format", "json", "--address", "2001:0DB8::0001")
+    assert json.loads(result.stdout)["source"]["ip"] == "2001:db8::1"
+    assert run("list", "--address", "printer").exit_code == 2
+
+
 def test_show_tells_all_that_a_person_needs(home: Path, finding: Make):
     with SqliteStore(home / "cyberterr.db") as store:
         store.put([finding(score=0.9)])

@@ -179,7 +179,9 @@ def attacks(certificate: str, folder: Path, *, with_ssh: bool) -> list[Part]:
             argv=tunnel,
             at=0.74,
             needs=("dnsmasq",),
-            scene=_attack("dns_tunnel", "comptabilite", GATEWAY, 53, f"names under {TUNNEL_DOMAIN}"),
+            scene=_attack(
+                "dns_tunnel", "comptabilite", GATEWAY, 53, f"names under {TUNNEL_DOMAIN}"
+            ),
         ),
     ]
     if with_ssh:

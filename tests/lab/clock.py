@@ -1,7 +1,7 @@
 """The time of day over UDP port 123: a server and a client that asks at even intervals (RFC 5905).
 
-    python clock.py serve
-    python clock.py poll ADDRESS SECONDS
+python clock.py serve
+python clock.py poll ADDRESS SECONDS
 """
 
 from __future__ import annotations

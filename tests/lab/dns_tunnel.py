@@ -1,7 +1,7 @@
 """Data in the labels of DNS queries, orders in the TXT answers; random bytes stand for both.
 
-    python dns_tunnel.py serve ADDRESS                      the far end: an authoritative server
-    python dns_tunnel.py send RESOLVER DOMAIN BYTES         the near end, through the town's resolver
+python dns_tunnel.py serve ADDRESS                  the far end: an authoritative server
+python dns_tunnel.py send RESOLVER DOMAIN BYTES     the near end, through the town's resolver
 """
 
 from __future__ import annotations
@@ -39,12 +39,14 @@ def _send(resolver: str, domain: str, size: int) -> None:
         line.settimeout(3)
         line.connect((resolver, 53))
         for queries, start in enumerate(range(0, size, CHUNK), 1):
-            data = base64.b32encode(os.urandom(min(CHUNK, size - start))).decode().lower().strip("=")
+            chunk = base64.b32encode(os.urandom(min(CHUNK, size - start)))
+            data = chunk.decode().lower().strip("=")
             labels = [data[i : i + 50] for i in range(0, len(data), 50)]
             name = ".".join((*labels, f"{queries:x}{session}", domain))
             wire = b"".join(bytes((len(part),)) + part.encode() for part in name.split("."))
             number = random.getrandbits(16)
-            line.send(HEADER.pack(number, 0x0100, 1, 0, 0, 0) + wire + struct.pack(">BHH", 0, TXT, IN))
+            header = HEADER.pack(number, 0x0100, 1, 0, 0, 0)
+            line.send(header + wire + struct.pack(">BHH", 0, TXT, IN))
             line.recv(4096)
             time.sleep(random.uniform(0.05, 0.35))
     sys.stdout.write(f"{size} bytes in {queries} queries\n")

@@ -1,7 +1,7 @@
 """An FTP server of the old sort, and a login whose password anybody on the wire can read (RFC 959).
 
-    python ftp.py serve
-    python ftp.py login ADDRESS USER PASSWORD
+python ftp.py serve
+python ftp.py login ADDRESS USER PASSWORD
 """
 
 from __future__ import annotations

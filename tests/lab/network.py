@@ -73,8 +73,10 @@ def _cable(host: str, address: str) -> None:
     mac = "02:00:" + ":".join(f"{int(part):02x}" for part in address.split("."))
     _ip("netns", "add", host)
     _ip("link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", host)
-    _ip("link", "set", port, "master", SWITCH, "addrgenmode", "none", "up")
-    _ip("-n", host, "link", "set", "eth0", "address", mac, "addrgenmode", "none", "up")
+    _ip("link", "set", port, "master", SWITCH, "addrgenmode", "none")
+    _ip("link", "set", port, "up")
+    _ip("-n", host, "link", "set", "eth0", "address", mac, "addrgenmode", "none")
+    _ip("-n", host, "link", "set", "eth0", "up")
     _ip("-n", host, "link", "set", "lo", "up")
     _ip("-n", host, "address", "add", f"{address}/24", "dev", "eth0")
     if shutil.which("ethtool"):  # packets as a cable carries them: real checksums, real sizes
@@ -93,7 +95,8 @@ def _internet() -> None:
         *("peer", "name", "line", "netns", "internet"),
     )
     for host, address in zip(("gateway", "internet"), LINK, strict=True):
-        _ip("-n", host, "link", "set", "line", "addrgenmode", "none", "up")
+        _ip("-n", host, "link", "set", "line", "addrgenmode", "none")
+        _ip("-n", host, "link", "set", "line", "up")
         _ip("-n", host, "address", "add", f"{address}/30", "dev", "line")
     _ip("-n", "internet", "route", "add", OWN, "via", LINK[0])
     _ip("-n", "gateway", "route", "add", "default", "via", LINK[1])
@@ -108,7 +111,9 @@ def build(*, with_intruder: bool) -> None:
     """
     _ip("link", "set", "lo", "up")
     _ip("link", "add", SWITCH, "type", "bridge")
-    _ip("link", "set", SWITCH, "addrgenmode", "none", "up")
+    # First no IPv6 address, then up: in one command the kernel does it the other way round.
+    _ip("link", "set", SWITCH, "addrgenmode", "none")
+    _ip("link", "set", SWITCH, "up")
     for host, address in ADDRESS.items():
         if host != "inconnu" or with_intruder:
             _cable(host, address)

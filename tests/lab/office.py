@@ -1,6 +1,6 @@
 """A person at a desk: pages, look-ups, the shared folder, the printer; never at even intervals.
 
-    python office.py SEED [CERTIFICATE]
+python office.py SEED [CERTIFICATE]
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Ask the same things again and again: what monitoring does, a mail program, and a beacon.
 
-    python poll.py --every 10 --http http://10.20.1.20/status --ping 10.20.2.10
-    python poll.py --every 15 --jitter 0.1 --http https://static-sync.example/v
+python poll.py --every 10 --http http://10.20.1.20/status --ping 10.20.2.10
+python poll.py --every 15 --jitter 0.1 --http https://static-sync.example/v
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A real OpenSSH server with strict settings, the key of the backup, and a guesser of passwords.
 
-    python secure_shell.py guess ADDRESS ATTEMPTS FOLDER
+python secure_shell.py guess ADDRESS ATTEMPTS FOLDER
 """
 
 from __future__ import annotations

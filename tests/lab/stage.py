@@ -7,7 +7,6 @@ Standard input is a lifeline: when it closes, the play stops and what is recorde
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import json
 import logging
@@ -114,7 +113,7 @@ def _play(parts: list[cast.Part], seconds: float, folder: Path) -> list[dict[str
         scene, note = part.scene, part.scene.note
         if scene.attack and program.returncode == 0 and said and part.argv[0] == sys.executable:
             note = f"{note}; {said[-1]}"
-        if program.returncode != 0:
+        if program.returncode < 0:
             note = f"{note}; runs until the end of the recording"
         truth.append(
             {
@@ -215,7 +214,6 @@ def main() -> int:
     """Play; 0 where a capture was kept, 3 where the machine would not let us."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     folder, name, seconds, mode, seed = sys.argv[1:]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the lifeline says when to stop
     try:
         # Only this mount namespace sees it: namespaces' names, and sshd's empty folder.
         subprocess.run(("mount", "-t", "tmpfs", "tmpfs", "/run"), check=True, capture_output=True)
@@ -237,5 +235,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        sys.exit(main())
+    sys.exit(main())

@@ -22,7 +22,8 @@ from pathlib import Path
 
 SKIPPED = 3
 OWN_NAMESPACES = (
-    *("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+    *("unshare", "--net", "--mount", "--pid"),
+    *("--fork", "--kill-child", "--mount-proc"),
 )
 
 
@@ -73,8 +74,10 @@ def main() -> int:
     seconds = str(wanted.minutes * 60)
     signal.signal(signal.SIGTERM, _let_go)
     with subprocess.Popen(
-        (*OWN_NAMESPACES, sys.executable, stage, str(wanted.out.resolve()), name, seconds, mode)
-        + (wanted.seed,),
+        (
+            *(*OWN_NAMESPACES, sys.executable, stage),
+            *(str(wanted.out.resolve()), name, seconds, mode, wanted.seed),
+        ),
         stdin=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C reaches us only, and we close the lifeline
     ) as play:

@@ -14,7 +14,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-WORDS = "conseil municipal séance ordre du jour budget voirie école état civil horaires".split()
+WORDS = ("conseil", "municipal", "séance", "budget", "voirie", "école", "état civil", "horaires")
 LARGEST = 400_000
 
 

@@ -100,6 +100,39 @@ def test_what_is_erased_is_nowhere_on_the_disk(tmp_path: Path, finding: Make):
             assert b"Madame Unique" not in file.read_bytes()
 
 
+def test_programs_that_write_at_once_lose_nothing(tmp_path: Path, finding: Make):
+    path = tmp_path / "cyberterr.db"
+    code = """
+        import sys
+        from pathlib import Path
+        import msgspec
+        from cyberterr.contracts.finding import Finding
+        from cyberterr.store.sqlite import SqliteStore
+        one = msgspec.json.decode(sys.argv[2], type=Finding)
+        many = [msgspec.structs.replace(one, id=sys.argv[3] + str(i)) for i in range(20)]
+        sys.stdin.readline()
+        for one in many:
+            SqliteStore(Path(sys.argv[1])).put([one])
+    """
+    one = msgspec.json.encode(finding()).decode()
+    command = [sys.executable, "-c", textwrap.dedent(code), str(path), one]
+    writers = [
+        subprocess.Popen(
+            [*command, name],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
+        )
+        for name in "abc"
+    ]
+    for writer in writers:
+        writer.stdin.write(b"go\n")
+        writer.stdin.flush()
+    assert [writer.communicate(timeout=60)[1] for writer in writers] == [b"", b"", b""]
+    with SqliteStore(path) as store:
+        assert len(store.find(Query())) == 60
+
+
 def test_a_store_held_by_another_program_loses_nothing(
     tmp_path: Path, finding: Make, monkeypatch: pytest.MonkeyPatch
 ):

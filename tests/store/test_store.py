@@ -213,7 +213,7 @@ findings = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)  # each example writes to the disk
+@settings(deadline=None, max_examples=30)  # each example writes to the disk
 @given(findings)
 def test_any_finding_survives_json_and_the_store(one: Finding):
     assert msgspec.json.decode(msgspec.json.encode(one), type=Finding) == one
@@ -222,7 +222,7 @@ def test_any_finding_survives_json_and_the_store(one: Finding):
         assert opened.get(one.id) == one
 
 
-@settings(deadline=None, max_examples=60)  # each example writes to the disk
+@settings(deadline=None, max_examples=30)  # each example writes to the disk
 @given(
     st.lists(findings, max_size=8, unique_by=lambda f: (f.id, f.end, f.windows)),
     st.randoms(use_true_random=False),

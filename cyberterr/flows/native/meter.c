@@ -37,7 +37,7 @@ typedef struct {
     Address low, high; /* the smaller endpoint first, so both directions find the same flow */
     uint16_t low_port, high_port, vlan;
     uint8_t protocol, tunnel;
-    uint32_t tunnel_id;
+    uint32_t tunnel_id, zero; /* zero: no padding, the key is hashed and compared as bytes */
 } Key;
 
 typedef struct {
@@ -85,7 +85,7 @@ static uint64_t hash_key(const Key *key) {
 }
 
 Meter *meter_new(const MeterOptions *options) {
-    _Static_assert(sizeof(Key) == 48, "the key is hashed and compared as 48 bytes without holes");
+    _Static_assert(sizeof(Key) == 2 * sizeof(Address) + 3 * 2 + 2 * 1 + 2 * 4, "the key has no holes");
     Meter *m = calloc(1, sizeof *m);
     if (m == NULL) return NULL;
     uint32_t buckets = 1024;

@@ -1,0 +1,376 @@
+"""Beacon: a machine calls one destination at a steady rhythm, as remote-controlled programs do."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from cyberterr.contracts import (
+    Card,
+    Claim,
+    Explanation,
+    Measure,
+    Merge,
+    Picture,
+    Severity,
+    Site,
+    Tables,
+    Text,
+    View,
+    own,
+    sample,
+    times,
+    window_of,
+)
+
+MIN_CALLS = 8
+"""calls; with fewer, seven gaps cannot be told from chance"""
+MIN_SPAN_S = 45.0
+"""seconds from first to last call; a page that loads is over sooner"""
+SURE_CALLS = 15
+"""calls before an alarm where the port is an everyday one"""
+STEADY_BAND = 0.5
+"""a gap is steady within ±50 % of the usual one: the largest jitter that implants offer as habit"""
+MIN_STEADY = 0.6
+"""lower end of the 95 % interval of the share of steady gaps; chance calls reach 0.35"""
+MAX_SPREAD = 0.3
+"""median deviation ÷ usual gap; ±50 % even jitter gives 0.25, chance calls 0.69"""
+FAST_S = 65.0
+"""seconds; ordinary programs keep one connection rather than open a new one every minute"""
+MANY_CALLS = 30
+"""calls on an odd port from which on we are sure enough for a high severity"""
+POPULAR = 3
+"""machines that call the same destination; then it is a service, not one infected machine"""
+BURST = 0.1
+"""gaps under a tenth of the upper quartile are one call made over several connections"""
+MAX_PER_CALL = 2.5
+"""connections of one call; pages and players open more at once"""
+SIZE_CAP = 1_000_000
+"""bytes of one call that count towards the spread of sizes, so that sums stay whole numbers"""
+
+WEB = (80, 443, 8080, 8443)
+KEEP_ALIVE = (
+    *(25, 110, 143, 465, 587, 993, 995, 853, 1883, 8883, 5222, 5223, 5228, 3478),
+    *(500, 4500, 1194, 51820, 161, 162, 514, 5060, 5061),
+)
+"""mail, push, message queues, VPN, telephony: programs that call regularly by design"""
+ELSEWHERE = (53, 123, 67, 68, 5353, 5355, 1900, 137, 138, 21, 22, 23, 445, 3389, 5900)
+"""clock, names, discovery, and logins, which the brute-force detector judges"""
+KNOWN = (
+    *("microsoft.com", "windows.com", "windowsupdate.com", "office.com", "office365.com"),
+    *("live.com", "msftconnecttest.com", "skype.com", "google.com", "googleapis.com"),
+    *("gstatic.com", "apple.com", "icloud.com", "mozilla.com", "mozilla.org", "firefox.com"),
+    *("ubuntu.com", "debian.org", "dropbox.com", "eset.com", "mcafee.com", "sophos.com"),
+    *("kaspersky.com", "bitdefender.net", "amazon.com", "slack.com", "zoom.us", "gouv.fr"),
+    *("pusher.com", "pubnub.com", "ably.io", "firebaseio.com", "intercom.io", "sentry.io"),
+    *("whatsapp.net", "facebook.com", "twitter.com", "spotify.com", "netflix.com", "jitsi.net"),
+    *("adobe.com", "teamviewer.com", "anydesk.com", "tplinkcloud.com", "xbcs.net"),
+)
+"""services that office machines and devices call by the clock"""
+
+BLIND = (
+    Text(
+        "Calls inside one long connection, and programs that change destination at every call.",
+        "Les appels à l'intérieur d'une seule longue connexion, et les programmes qui changent de "
+        "destination à chaque appel.",
+    ),
+    Text("What was said, where it is encrypted.", "Le contenu échangé, s'il est chiffré."),
+)
+UPDATES = Text(
+    "A well-known service that checks for updates or messages.",
+    "Un service connu qui vérifie des mises à jour ou des messages.",
+)
+INSIDE = Text(
+    "Monitoring or polling inside the own network.",
+    "Une supervision ou une interrogation à l'intérieur du réseau.",
+)
+SHARED = Text(
+    "A service that several machines here use.", "Un service que plusieurs machines d'ici utilisent."
+)
+BROKEN = Text(
+    "A program that looks for a server that no longer exists.",
+    "Un logiciel qui cherche un serveur disparu.",
+)
+STEPS = (
+    Text(
+        "Find the program that makes the calls on the machine, and who installed it.",
+        "Cherchez sur la machine le programme qui appelle, et qui l'a installé.",
+    ),
+    Text(
+        "Look the destination up; ask the owner of the machine whether it is known.",
+        "Renseignez-vous sur la destination ; demandez à l'utilisateur si elle lui est connue.",
+    ),
+)
+
+
+class Beacon:
+    """Pairs whose calls keep time; how rare and how odd the destination is sets the severity."""
+
+    card = Card(
+        id="beacon",
+        families=("beacon",),
+        question=Text(
+            "Which machine calls one address by the clock?",
+            "Quelle machine appelle une adresse à intervalles réguliers ?",
+        ),
+        proof="starts of connections at steady gaps (spread and share of gaps, as RITA v5 scores)",
+        blind_spots=BLIND,
+        innocent=(UPDATES, INSIDE, SHARED, BROKEN),
+        attack=("T1071", "T1571"),
+        cost="one pass over the flows; at most 1,024 instants per pair and hour",
+        tables=("flows", "tls", "http"),
+        keys={"src": pl.String, "dst": pl.String, "port": pl.Int64, "protocol": pl.Int64},
+        columns={
+            "calls": Merge.SUM,
+            "starts": Merge.TIMES,
+            "unanswered": Merge.SUM,
+            "sent": Merge.SUM,
+            "squares": Merge.SUM,
+            "names": Merge.SAMPLE,
+        },
+        window=dt.timedelta(hours=1),
+        history=dt.timedelta(hours=24),
+    )
+
+    def summarise(self, tables: Tables, site: Site) -> pl.DataFrame:
+        """Starts, sizes and names of each pair's connections; TCP only from its beginning."""
+        del site
+        keys = ["window", *self.card.keys]
+        one_to_many = r"^(22[4-9]\.|23\d\.|255\.|ff)"
+        flows = tables.flows.filter(
+            pl.col("protocol").is_in([6, 17]),
+            ~pl.col("dst_port").is_in(ELSEWHERE),
+            (pl.col("protocol") != 6) | (pl.col("state") != "OTH"),
+            ~pl.col("dst_ip").str.contains(one_to_many),
+        )
+        size = pl.col("src_bytes").cast(pl.Int64).clip(0, SIZE_CAP)
+        calls = (
+            flows.with_columns(window_of("start", self.card), *_pair())
+            .group_by(keys)
+            .agg(
+                calls=pl.len().cast(pl.Int64),
+                starts=times("start"),
+                unanswered=(pl.col("dst_bytes") == 0).sum().cast(pl.Int64)
+                + (pl.col("state") == "REJ").sum().cast(pl.Int64),
+                sent=size.sum(),
+                squares=(size * size).sum(),
+                names=pl.lit([], pl.List(pl.String)).first(),
+            )
+        )
+        heard = pl.concat(
+            [
+                tables.tls.select(*_EVENT, name="server_name"),
+                tables.http.select(*_EVENT, name="host"),
+            ]
+        ).drop_nulls("name")
+        named = (
+            heard.with_columns(window_of("time", self.card), *_pair())
+            .group_by(keys)
+            .agg(
+                calls=pl.lit(0, pl.Int64),
+                starts=pl.lit([], pl.List(pl.Int64)).first(),
+                unanswered=pl.lit(0, pl.Int64),
+                sent=pl.lit(0, pl.Int64),
+                squares=pl.lit(0, pl.Int64),
+                names=sample(pl.col("name")),
+            )
+        )
+        return (
+            pl.concat([calls, named])
+            .group_by(keys)
+            .agg(
+                pl.col("calls", "unanswered", "sent", "squares").sum(),
+                pl.col("starts").explode().drop_nulls().sort(),
+                sample(pl.col("names").explode()),
+            )
+            .select(*keys, *self.card.columns)
+        )
+
+    def judge(self, view: View) -> Iterator[Claim]:
+        """Pairs that called in this window and kept time over it and the day before."""
+        now = view.window.filter(pl.col("calls") > 0)
+        if not now.height:
+            return
+        keys = list(self.card.keys)
+        rows = pl.concat([view.history, view.window])
+        callers = rows.filter(pl.col("calls") > 0).group_by("dst", "port").agg(
+            callers=pl.col("src").n_unique()
+        )
+        pairs = (
+            rows.join(now.select(keys), on=keys, how="semi")
+            .group_by(keys)
+            .agg(
+                pl.col("calls", "unanswered", "sent", "squares").sum(),
+                pl.col("starts").explode().drop_nulls().sort(),
+                pl.col("names").explode().drop_nulls().unique().sort(),
+            )
+            .filter(pl.col("calls") >= MIN_CALLS)
+            .join(callers, on=["dst", "port"])
+            .sort(keys)
+        )
+        pairs = pairs.with_columns(
+            own_src=own(pairs["src"], view.site), own_dst=own(pairs["dst"], view.site)
+        )
+        # Calls that come in from outside are scans or visitors, not beacons of ours.
+        for row in pairs.filter(pl.col("own_src") | ~pl.col("own_dst")).iter_rows(named=True):
+            rhythm = _rhythm(np.array(row["starts"], dtype=np.int64) / 1e9)
+            if rhythm:
+                yield _claim(row, rhythm, view)
+
+
+_EVENT = ("time", "src_ip", "dst_ip", "dst_port", "protocol")
+
+
+def _pair() -> tuple[pl.Expr, ...]:
+    return (
+        pl.col("src_ip").alias("src"),
+        pl.col("dst_ip").alias("dst"),
+        pl.col("dst_port").cast(pl.Int64).alias("port"),
+        pl.col("protocol").cast(pl.Int64),
+    )
+
+
+def lower_bound(share: float, count: int) -> float:
+    """Lower end of Wilson's 95 % interval for *share* of *count* trials (Wilson 1927)."""
+    z2 = 1.96**2
+    middle = share + z2 / (2 * count)
+    margin = 1.96 * math.sqrt(share * (1 - share) / count + z2 / (4 * count * count))
+    return (middle - margin) / (1 + z2 / count)
+
+
+def _rhythm(starts: NDArray[np.float64]) -> dict[str, float] | None:
+    """Usual gap (seconds), its relative spread and the share of steady gaps; None if irregular."""
+    if len(starts) < MIN_CALLS or starts[-1] - starts[0] < MIN_SPAN_S:
+        return None
+    gaps = np.diff(starts)
+    upper = float(np.quantile(gaps, 0.75))
+    calls = np.concatenate([starts[:1], starts[1:][gaps >= upper * BURST]])
+    gaps = np.diff(calls)
+    if len(calls) < MIN_CALLS or len(starts) > MAX_PER_CALL * len(calls):
+        return None
+    usual = float(np.median(gaps))
+    spread = float(np.median(np.abs(gaps - usual))) / usual if usual else math.inf
+    share = float(np.mean(np.abs(gaps - usual) <= STEADY_BAND * usual))
+    if spread > MAX_SPREAD or lower_bound(share, len(gaps)) < MIN_STEADY:
+        return None
+    low, middle, high = np.quantile(gaps, (0.25, 0.5, 0.75))
+    skew = abs(low + high - 2 * middle) / (high - low) if high > low else 0.0
+    return {
+        "usual": usual,
+        "spread": spread,
+        "steady": share,
+        "skew": float(skew),
+        "calls": float(len(calls)),
+    }
+
+
+def _known(names: list[str]) -> bool:
+    return bool(names) and all(
+        any(name == good or name.endswith("." + good) for good in KNOWN) for name in names
+    )
+
+
+def _severity(row: dict[str, Any], rhythm: dict[str, float]) -> Severity:
+    if row["own_dst"] or row["callers"] >= POPULAR or _known(row["names"]):
+        return Severity.LOW
+    fast = rhythm["usual"] <= FAST_S
+    if row["port"] in WEB:
+        sure = fast and rhythm["calls"] >= SURE_CALLS
+        return Severity.MEDIUM if sure else Severity.LOW
+    if row["port"] in KEEP_ALIVE:
+        return Severity.LOW
+    sure = fast and rhythm["calls"] >= MANY_CALLS and rhythm["steady"] >= 0.9
+    return Severity.HIGH if sure else Severity.MEDIUM
+
+
+def _claim(row: dict[str, Any], rhythm: dict[str, float], view: View) -> Claim:
+    src = view.site.name_of(row["src"])
+    name = f"{row['names'][0]} ({row['dst']})" if row["names"] else view.site.name_of(row["dst"])
+    calls, usual = row["calls"], rhythm["usual"]
+    mean = row["sent"] / calls
+    uneven = math.sqrt(max(0.0, row["squares"] / calls - mean * mean)) / mean if mean else 0.0
+    parts = (
+        1 - rhythm["spread"] / MAX_SPREAD,
+        rhythm["steady"],
+        1 - rhythm["skew"],
+        max(0.0, 1 - uneven),
+    )
+    silent = row["unanswered"] / calls
+    starts = row["starts"]
+    every = max(1, -(-len(starts) // 500))
+    shown = [start / 1e9 for start in starts][::every]
+    clock = f"{usual:.1f} s" if usual < 120 else f"{usual / 60:.0f} min"
+    quiet_en = " Nobody answered most of them." if silent > 0.5 else ""
+    quiet_fr = " La plupart sont restés sans réponse." if silent > 0.5 else ""
+    return Claim(
+        rule="beacon",
+        family="beacon",
+        severity=_severity(row, rhythm),
+        score=min(1.0, max(0.0, sum(parts) / len(parts))),
+        start=_moment(starts[0]),
+        end=_moment(starts[-1]),
+        actor=row["src"],
+        victim=row["dst"],
+        victim_port=row["port"],
+        scope=f"{row['protocol']}/{row['port']}",
+        title=Text(
+            f"{src} calls {name} every {clock}", f"{src} appelle {name} toutes les {clock}"
+        ),
+        reason=Text(
+            f"{src} called {name}, port {row['port']}, {calls} times at a steady {clock}, as a "
+            f"remote-controlled program would.{quiet_en}",
+            f"{src} a appelé {name}, port {row['port']}, {calls} fois, toutes les {clock}, comme "
+            f"le ferait un programme piloté à distance.{quiet_fr}",
+        ),
+        measures=(
+            Measure(name="calls", value=calls, unit="connections", baseline=MIN_CALLS),
+            Measure(name="usual_gap", value=round(usual, 3), unit="seconds"),
+            Measure(
+                name="spread_of_gaps", value=round(rhythm["spread"], 3), baseline=MAX_SPREAD
+            ),
+            Measure(name="steady_gaps", value=round(rhythm["steady"], 3), baseline=0.35),
+            Measure(name="spread_of_sizes", value=round(uneven, 3)),
+            Measure(name="unanswered", value=round(silent, 3), unit="share"),
+            Measure(name="machines_that_call_it", value=row["callers"], baseline=POPULAR),
+        ),
+        explanations=(
+            _explained(INSIDE, bool(row["own_dst"])),
+            _explained(SHARED, row["callers"] >= POPULAR),
+            Explanation(
+                text=UPDATES,
+                state="holds"
+                if _known(row["names"])
+                else "excluded"
+                if row["names"]
+                else "not_checked",
+            ),
+            Explanation(text=BROKEN, state="not_checked" if silent > 0.5 else "excluded"),
+        ),
+        not_examined=BLIND,
+        next_steps=STEPS,
+        attack=("T1071",) if row["port"] in WEB else ("T1071", "T1571"),
+        picture=Picture(
+            kind="timeline",
+            x=tuple(shown),
+            y=tuple(1.0 for _ in shown),
+            x_label=Text("time", "heure"),
+            y_label=Text("calls", "appels"),
+        ),
+    )
+
+
+def _explained(text: Text, holds: bool) -> Explanation:
+    return Explanation(text=text, state="holds" if holds else "excluded")
+
+
+def _moment(nanoseconds: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(nanoseconds / 1e9, dt.UTC)
+
+
+DETECTOR = Beacon()
