@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import tomllib
 from pathlib import Path
 
@@ -59,6 +61,25 @@ def home() -> Path:
         return Path(moved)
     data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return Path(data) / "cyberterr"
+
+
+def account_key() -> bytes:
+    """The secret of this installation that pseudonymises user names: 32 bytes, made once.
+
+    Where the data folder cannot be written, a key of this run only.
+    """
+    path = home() / "account.key"
+    fresh = secrets.token_bytes(32)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(fresh)
+        kept = path.read_bytes()
+    except OSError:
+        return fresh
+    return kept if len(kept) == len(fresh) else fresh
 
 
 def load(path: Path | None = None) -> Settings:

@@ -49,8 +49,8 @@ POPULAR = 3
 """machines that call the same destination; then it is a service, not one infected machine"""
 BURST = 0.1
 """gaps under a tenth of the upper quartile are one call made over several connections"""
-MAX_PER_CALL = 2.5
-"""connections of one call; pages and players open more at once"""
+MAX_PER_CALL = 1.5
+"""connections of one call; an implant opens one, pages and players open several at once"""
 SIZE_CAP = 1_000_000
 """bytes of one call that count towards the spread of sizes, so that sums stay whole numbers"""
 
@@ -91,7 +91,8 @@ INSIDE = Text(
     "Une supervision ou une interrogation à l'intérieur du réseau.",
 )
 SHARED = Text(
-    "A service that several machines here use.", "Un service que plusieurs machines d'ici utilisent."
+    "A service that several machines here use.",
+    "Un service que plusieurs machines d'ici utilisent.",
 )
 BROKEN = Text(
     "A program that looks for a server that no longer exists.",
@@ -199,8 +200,10 @@ class Beacon:
             return
         keys = list(self.card.keys)
         rows = pl.concat([view.history, view.window])
-        callers = rows.filter(pl.col("calls") > 0).group_by("dst", "port").agg(
-            callers=pl.col("src").n_unique()
+        callers = (
+            rows.filter(pl.col("calls") > 0)
+            .group_by("dst", "port")
+            .agg(callers=pl.col("src").n_unique())
         )
         pairs = (
             rows.join(now.select(keys), on=keys, how="semi")
@@ -319,9 +322,7 @@ def _claim(row: dict[str, Any], rhythm: dict[str, float], view: View) -> Claim:
         victim=row["dst"],
         victim_port=row["port"],
         scope=f"{row['protocol']}/{row['port']}",
-        title=Text(
-            f"{src} calls {name} every {clock}", f"{src} appelle {name} toutes les {clock}"
-        ),
+        title=Text(f"{src} calls {name} every {clock}", f"{src} appelle {name} toutes les {clock}"),
         reason=Text(
             f"{src} called {name}, port {row['port']}, {calls} times at a steady {clock}, as a "
             f"remote-controlled program would.{quiet_en}",
@@ -331,9 +332,7 @@ def _claim(row: dict[str, Any], rhythm: dict[str, float], view: View) -> Claim:
         measures=(
             Measure(name="calls", value=calls, unit="connections", baseline=MIN_CALLS),
             Measure(name="usual_gap", value=round(usual, 3), unit="seconds"),
-            Measure(
-                name="spread_of_gaps", value=round(rhythm["spread"], 3), baseline=MAX_SPREAD
-            ),
+            Measure(name="spread_of_gaps", value=round(rhythm["spread"], 3), baseline=MAX_SPREAD),
             Measure(name="steady_gaps", value=round(rhythm["steady"], 3), baseline=0.35),
             Measure(name="spread_of_sizes", value=round(uneven, 3)),
             Measure(name="unanswered", value=round(silent, 3), unit="share"),

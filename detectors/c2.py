@@ -33,6 +33,8 @@ SHORT_S = 300
 """seconds of session in total that reconnections must add up to"""
 QUIET_BYTES_S = 100_000
 """bytes a second both ways; above it the session is a download, a film or a backup"""
+MUCH_SENT = 10_000_000
+"""bytes sent from which on such a session is also a way for files to leave"""
 POPULAR = 2
 """machines here that use the same destination; then it is a service"""
 
@@ -49,11 +51,10 @@ BLIND = (
         "Les sessions sur les ports courants (80, 443), et le contenu échangé.",
     ),
 )
-KNOWN_PROTOCOL = Text(
-    "A protocol that is known and allowed.", "Un protocole connu et autorisé."
-)
+KNOWN_PROTOCOL = Text("A protocol that is known and allowed.", "Un protocole connu et autorisé.")
 SHARED = Text(
-    "A service that several machines here use.", "Un service que plusieurs machines d'ici utilisent."
+    "A service that several machines here use.",
+    "Un service que plusieurs machines d'ici utilisent.",
 )
 GAME = Text(
     "A game, a chat or remote help that the user started.",
@@ -164,7 +165,7 @@ def _claim(row: dict[str, Any], site: Site) -> Claim:
     long, many = row["seconds"] >= LONG_S, row["sessions"] >= RECONNECTS
     popular, known = row["users"] >= POPULAR, bool(row["services"])
     severity = Severity.LOW if popular or known else Severity.MEDIUM
-    if severity is Severity.MEDIUM and long and many and row["sent"] > row["received"]:
+    if severity is Severity.MEDIUM and long and many and row["sent"] >= MUCH_SENT:
         severity = Severity.HIGH
     minutes = row["seconds"] / 60
     return Claim(
@@ -190,9 +191,7 @@ def _claim(row: dict[str, Any], site: Site) -> Claim:
         ),
         measures=(
             Measure(name="session_time", value=row["seconds"], unit="seconds", baseline=LONG_S),
-            Measure(
-                name="sessions", value=row["sessions"], unit="sessions", baseline=RECONNECTS
-            ),
+            Measure(name="sessions", value=row["sessions"], unit="sessions", baseline=RECONNECTS),
             Measure(name="sent", value=row["sent"], unit="bytes"),
             Measure(name="received", value=row["received"], unit="bytes"),
             Measure(name="machines_that_use_it", value=row["users"], baseline=POPULAR),

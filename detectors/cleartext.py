@@ -200,9 +200,7 @@ def _leaving(rows: list[dict[str, Any]], site: Site) -> Claim:
         rule="cleartext.leaving",
         family="cleartext_credentials",
         # A community opens statistics as a rule, a password opens an account.
-        severity=Severity.LOW
-        if all(row["service"] == "snmp" for row in rows)
-        else Severity.MEDIUM,
+        severity=Severity.LOW if all(row["service"] == "snmp" for row in rows) else Severity.MEDIUM,
         score=min(1.0, 0.5 + 0.02 * count),
         start=_moment(min(row["first"] for row in rows)),
         end=_moment(max(row["last"] for row in rows)),

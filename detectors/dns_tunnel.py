@@ -138,9 +138,11 @@ class DnsTunnel:
         real = query.str.contains(r"\.([a-z]{2,24}|xn--[a-z0-9-]+)$")
         local = query.str.contains(r"(^|\.)(arpa|local|lan|home|localdomain|wpad)$|^_|\._")
         domain = pl.when(real).then(registered).otherwise(pl.lit(NO_DOMAIN))
-        length = pl.when(real).then(
-            (query.str.len_chars().cast(pl.Int64) - registered.str.len_chars() - 1).clip(0)
-        ).otherwise(query.str.len_chars().cast(pl.Int64))
+        length = (
+            pl.when(real)
+            .then((query.str.len_chars().cast(pl.Int64) - registered.str.len_chars() - 1).clip(0))
+            .otherwise(query.str.len_chars().cast(pl.Int64))
+        )
         return (
             tables.dns.drop_nulls("query")
             .filter(pl.col("dst_port") == 53, query.str.contains(".", literal=True), ~local)
@@ -290,9 +292,7 @@ def _tunnel(row: dict[str, Any], site: Site) -> Claim:
     )
 
 
-def _generated(
-    client: str, asked: int, dead: pl.DataFrame, random: list[str], site: Site
-) -> Claim:
+def _generated(client: str, asked: int, dead: pl.DataFrame, random: list[str], site: Site) -> Claim:
     name, count = site.name_of(client), len(random)
     first, last = dead["first"].to_list(), dead["last"].to_list()
     return Claim(

@@ -64,7 +64,8 @@ HABIT = Text(
     "Une machine dont c'est le rôle d'envoyer (serveur, caméra, sauvegarde).",
 )
 TESTS = Text(
-    "A line test with pings of unusual size.", "Un test de ligne avec des pings de taille inhabituelle."
+    "A line test with pings of unusual size.",
+    "Un test de ligne avec des pings de taille inhabituelle.",
 )
 STEPS = (
     Text(
@@ -168,11 +169,15 @@ class Exfiltration:
             return
         keys = list(self.card.keys)
         rows = pl.concat([view.history, view.window])
-        pairs = rows.join(view.window.select(keys), on=keys, how="semi").group_by(keys).agg(
-            pl.col(*_SUMS).sum(),
-            pl.col("names").explode().drop_nulls().unique().sort(),
-            pl.col("first").min(),
-            pl.col("last").max(),
+        pairs = (
+            rows.join(view.window.select(keys), on=keys, how="semi")
+            .group_by(keys)
+            .agg(
+                pl.col(*_SUMS).sum(),
+                pl.col("names").explode().drop_nulls().unique().sort(),
+                pl.col("first").min(),
+                pl.col("last").max(),
+            )
         )
         totals = rows.group_by("src").agg(all_sent=pl.col("sent").sum())
         # A server sends more than it is asked for, and what started outside is its visitor's.
@@ -221,7 +226,8 @@ def _upload(row: dict[str, Any], site: Site) -> Claim:
         victim_port=row["port"],
         scope=f"{row['protocol']}/{row['port']}",
         title=Text(
-            f"{src} sent {megabytes:.0f} MB to {name}", f"{src} a envoyé {megabytes:.0f} Mo à {name}"
+            f"{src} sent {megabytes:.0f} MB to {name}",
+            f"{src} a envoyé {megabytes:.0f} Mo à {name}",
         ),
         reason=Text(
             f"{src} sent {megabytes:.0f} MB to {name} and got "

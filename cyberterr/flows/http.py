@@ -55,7 +55,7 @@ def starts(data: bytes) -> bool:
 class Conversation:
     """The requests and answers of one connection, matched in order (RFC 9112 §9.3)."""
 
-    __slots__ = ("_finished", "_key", "_skip", "_spoken", "_waiting")
+    __slots__ = ("_answered", "_finished", "_key", "_skip", "_spoken", "_waiting")
     done = False
 
     def __init__(self, key: bytes) -> None:
@@ -63,6 +63,7 @@ class Conversation:
         self._waiting: deque[_Request] = deque()
         self._finished: list[Row] = []
         self._spoken = False
+        self._answered = False
         # Bytes of a body still to come; -1: unknown, so wait for a segment that starts a message.
         self._skip = {True: 0, False: 0}
 
@@ -74,6 +75,9 @@ class Conversation:
         """
         if stream.fresh:
             self._skip[asks] = -1
+            if not asks and self._answered:  # answers were lost: the next one is for the newest
+                while len(self._waiting) > 1:
+                    self._finished += self._waiting.popleft().rows()
         while stream.data:
             skip = self._skip[asks]
             if skip > 0:
@@ -127,6 +131,7 @@ class Conversation:
         self._skip[True] = -1 if cut else _body(fields)
 
     def _answer(self, head: bytes, *, cut: bool) -> None:
+        self._answered = True
         line, _, rest = head.partition(b"\r\n")
         code = line[9:12]
         status = int(code) if len(code) == 3 and code.isdigit() else None

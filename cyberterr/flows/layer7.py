@@ -278,7 +278,10 @@ class Layer7:
 
     def _names_over_tcp(self, talk: _DnsConversation, message: Message) -> None:
         for payload in talk.take():
-            self._name(message, payload)
+            try:
+                self._name(message, payload)
+            except NotThisProtocol:
+                continue
 
     def _recognise(self, flow: _Flow, message: Message) -> bool:
         """Find out which protocol the flow speaks and who asks in it."""
@@ -291,6 +294,11 @@ class Layer7:
 
     def _close(self, flow: _Flow) -> None:
         self._held -= flow.held
+        for side, stream in flow.sides.items():
+            while flow.talk is not None and not flow.talk.done and stream.skip_gap():
+                last = Message(flow.last_ns, flow.who[0], side, *flow.who[1:], 0, b"")
+                if not self._hear(flow, last, side):
+                    break
         if flow.talk is not None:
             for row in flow.talk.end():
                 self._add(_turned(flow.who) if flow.turned else flow.who, row)

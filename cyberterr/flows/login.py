@@ -65,7 +65,7 @@ class _Attempt:
 class TextLogin:
     """The logins of one FTP, POP3, IMAP or SMTP connection, line by line."""
 
-    __slots__ = ("_attempt", "_expects", "_key", "_rows", "_service", "_tag", "_user")
+    __slots__ = ("_attempt", "_expects", "_key", "_owed", "_rows", "_service", "_tag", "_user")
     done = False
 
     def __init__(self, service: str, key: bytes) -> None:
@@ -74,6 +74,7 @@ class TextLogin:
         self._user = b""
         self._tag = b""
         self._expects = ""
+        self._owed = 0  # commands without a reply: POP3's replies do not say which they answer
         self._attempt: _Attempt | None = None
         self._rows: list[Row] = []
 
@@ -88,7 +89,7 @@ class TextLogin:
             text = line[:_MAX_LINE].rstrip(b"\r")
             if asks:
                 self._said(time_ns, text)
-            elif self._attempt is not None:
+            else:
                 self._answered(text)
         rows, self._rows = self._rows, []
         return rows
@@ -103,6 +104,7 @@ class TextLogin:
         if self._expects:
             self._continued(time_ns, line)
             return
+        self._owed += 1
         words = line.split(b" ", 4)
         if self._service == "imap":
             self._tag, words = words[0], words[1:]
@@ -148,10 +150,12 @@ class TextLogin:
     def _answered(self, line: bytes) -> None:
         if self._service == "pop3":
             if line[:3] == b"+OK" or line[:4] == b"-ERR":
-                self._judge(line[:1] == b"+")
+                self._owed = max(0, self._owed - 1)
+                if not self._owed:
+                    self._judge(line[:1] == b"+")
         elif self._service == "imap":
             tag, _, rest = line.partition(b" ")
-            if self._attempt is not None and tag == self._attempt.tag:
+            if tag and tag == (self._attempt.tag if self._attempt else self._tag):
                 self._judge(rest[:2].upper() == b"OK")
         elif line[:3].isdigit():
             code = int(line[:3])
@@ -162,6 +166,8 @@ class TextLogin:
 
     def _judge(self, success: bool | None) -> None:
         attempt, self._attempt = self._attempt, None
+        if success is False:
+            self._expects = ""  # a mechanism that is refused asks for no more
         if attempt is not None:
             values = (self._service, attempt.scheme, attempt.account, success)
             self._rows.append(Row("login", attempt.time_ns, values))

@@ -57,7 +57,7 @@ class _Options(ctypes.Structure):
 
 _COUNT_NAMES = (
     "packets", "wire_bytes", "ip_packets", "other", "malformed", "unknown_link", "cut_short",
-    "flows", "evicted", "dropped", "backwards", "without_time", "tunnelled", "fragments", "untapped",
+    "flows", "evicted", "dropped", "backwards", "without_time", "tunnelled", "fragments",
 )  # fmt: skip
 
 
@@ -95,7 +95,6 @@ class Counts:
     without_time: int
     tunnelled: int
     fragments: int
-    untapped: int
     first_ns: int
     last_ns: int
     unknown_link_type: int

@@ -45,7 +45,7 @@ class Stream:
             behind = _SPACE - ahead
             if ahead < _WINDOW:
                 self._ahead[seq] = payload
-                return len(self._ahead) > _MAX_AHEAD and self._skip_gap()
+                return len(self._ahead) > _MAX_AHEAD and self.skip_gap()
             if behind > _WINDOW:
                 self._restart(seq)
             elif behind >= len(payload):
@@ -92,8 +92,10 @@ class Stream:
         self._next = seq
         self.fresh = True
 
-    def _skip_gap(self) -> bool:
-        """Go on behind bytes that were never seen (lost by the sensor)."""
+    def skip_gap(self) -> bool:
+        """Go on behind bytes that the sensor never saw; false when nothing lies behind them."""
+        if not self._ahead:
+            return False
         nearest = min(self._ahead, key=lambda seq: (seq - self._next) % _SPACE)
         payload = self._ahead.pop(nearest)
         self.data = b""

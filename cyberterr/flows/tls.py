@@ -59,12 +59,14 @@ def client_hello(data: bytes) -> ClientHello | None:
     handshake, at = b"", 0
     while True:
         if len(data) - at < 5:
-            return _missing(data, at)
+            if data[at : at + 1] not in (b"", b"\x16"):
+                raise NotThisProtocol
+            return None
         length = data[at + 3] << 8 | data[at + 4]
         if data[at] != _HANDSHAKE or data[at + 1] != 3 or not 0 < length <= _MAX_RECORD:
             raise NotThisProtocol
         handshake += data[at + 5 : at + 5 + length]
-        if handshake[:1] not in (b"", b"\x01"):
+        if handshake and handshake[0] != _CLIENT_HELLO:
             raise NotThisProtocol
         at += 5 + length
         if len(handshake) >= 4:
@@ -104,11 +106,6 @@ class Conversation:
     def end(self) -> list[Row]:
         """Nothing: half a hello is no hello."""
         return []
-
-
-def _missing(data: bytes, at: int) -> None:
-    if data[at : at + 1] not in (b"", b"\x16"):
-        raise NotThisProtocol
 
 
 def _decode(body: bytes) -> ClientHello:

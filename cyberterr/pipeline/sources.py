@@ -14,7 +14,7 @@ import polars as pl
 from cyberterr.capture import netflow, suricata, tshark, zeek
 from cyberterr.capture.live import Live
 from cyberterr.capture.source import Source, discover, open_stream
-from cyberterr.config import Settings
+from cyberterr.config import Settings, account_key
 from cyberterr.contracts import Tables
 from cyberterr.contracts.packet import Packet
 from cyberterr.errors import CyberterrError, SourceError
@@ -175,7 +175,7 @@ class _Stream:
 
     def __init__(self, settings: Settings, reading: Reading, *, layer7: bool) -> None:
         self._meter = Meter(settings.meter, sensor=settings.site.sensor, tap=layer7)
-        self._layer7 = Layer7(settings.site.sensor) if layer7 else None
+        self._layer7 = Layer7(settings.site.sensor, account_key()) if layer7 else None
         self._services: dict[int, str] = {}
         self._reading = reading
         self._before = self._meter.counts()
@@ -329,7 +329,7 @@ def _counted(packets: Iterable[Packet], seen: tshark.Reading, reading: Reading) 
 def _through_reference(
     packets: Iterable[Packet], settings: Settings, reading: Reading, *, layer7: bool
 ) -> Iterator[Tables]:
-    decoder = Layer7(settings.site.sensor)
+    decoder = Layer7(settings.site.sensor, account_key())
     services: dict[int, str] = {}
     frames = reference.meter(
         packets,

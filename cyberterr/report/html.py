@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import secrets
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cyberterr.contracts.finding import Finding, Severity
 from cyberterr.contracts.run import Run
 from cyberterr.errors import CyberterrError, UsageError
 from cyberterr.report import pictures, text, words
 from cyberterr.report.text import Lang
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 ALARMS_SHOWN = 300
 CONTEXT_SHOWN = 200
@@ -27,43 +32,29 @@ def write(path: Path, findings: Sequence[Finding], run: Run, lang: Lang = "en") 
         CyberterrError: the disk is full or fails.
     """
     page = render(findings, run, lang)
-    if path.exists() and not path.is_file():
-        raise UsageError(
-            "the report can only be written to an ordinary file",
-            hint="name a file, for example report.html",
-            where=str(path),
-        )
     # Beside the target, because a rename is only atomic within one file system.
     part = path.parent / f".cyberterr-{secrets.token_hex(6)}.part"
     try:
+        if path.exists() and not path.is_file():
+            raise UsageError(
+                "the report can only be written to an ordinary file",
+                hint="name a file, for example report.html",
+                where=str(path),
+            )
         with part.open("x", encoding="utf-8") as file:
             file.write(page)
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise _explained(error, path) from None
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()  # gone already where all went well
 
 
 def render(findings: Sequence[Finding], run: Run, lang: Lang = "en") -> str:
     """The page as text; every text of a finding may come from an attacker and is escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    def harmless(value: object) -> object:
-        plain = isinstance(value, str) and not isinstance(value, Markup)
-        return text.plain(value) if plain and isinstance(value, str) else value
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=harmless,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     ordered = sorted(findings, key=Finding.rank)
     alarms = [f for f in ordered if f.severity >= Severity.MEDIUM]
     context = [f for f in ordered if f.severity < Severity.MEDIUM]
@@ -85,11 +76,31 @@ def render(findings: Sequence[Finding], run: Run, lang: Lang = "en") -> str:
         "draw": lambda picture, each: Markup(pictures.draw(picture, each, run.site.time_zone)),  # noqa: S704 - pictures escapes its own labels
         "bar": lambda value, baseline: Markup(pictures.bar(value, baseline)),  # noqa: S704 - numbers only
     }
-    return environment.get_template("report.html.jinja").render(names)
+    return _template().render(names)
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def harmless(value: object) -> object:
+        ready = isinstance(value, Markup) or not isinstance(value, str)
+        return value if ready else text.plain(str(value))
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=harmless,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.jinja")
 
 
 def _explained(error: OSError, path: Path) -> CyberterrError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
         return CyberterrError(
             f"the report could not be written: {error.strerror}",
             hint="nothing was left behind; free some space or name a file on another disk",

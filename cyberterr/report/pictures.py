@@ -181,7 +181,7 @@ def _rate(picture: Picture, lang: Lang, time_zone: str) -> str:
 def _bars(picture: Picture, lang: Lang, _time_zone: str) -> str:
     """One horizontal bar per position, its name before it, its length behind it."""
     heights = picture.y or picture.x
-    names = picture.labels or tuple(number(x, lang) for x in picture.x)
+    names = picture.labels or ("",) * len(heights)
     rows = [(n, v) for n, v in zip(names, heights, strict=False) if 0 <= v <= LARGEST][:BARS]
     if not rows:
         return ""
@@ -197,14 +197,14 @@ def _bars(picture: Picture, lang: Lang, _time_zone: str) -> str:
             f'width="{max(scale(value) - 210, 1):.1f}" height="{ROW - 10:.0f}" rx="2"/>',
             _label(max(scale(value), 211) + 8, y + 14, shown(value, lang), "start"),
         ]
-    if picture.baseline is not None and abs(picture.baseline) <= LARGEST:
-        x = scale(picture.baseline)
-        text = f"{word('at_most', lang)} {shown(picture.baseline, lang)}"
+    for baseline in _base(picture):
+        x = scale(baseline)
+        text = f"{word('at_most', lang)} {shown(baseline, lang)}"
         parts.append(f'<path class="base" d="M{x:.1f} {TOP + 4:.1f}V{bottom + 4:.1f}"/>')
         parts.append(_label(x, bottom + 18, text, "middle", "basename"))
     top = shown(max(v for _, v in rows), lang)
     alt = word("bars_alt", lang).format(n=number(len(rows), lang), top=top)
-    return _svg(bottom + 26, alt, parts)
+    return _svg(bottom + (26 if _base(picture) else 4), alt, parts)
 
 
 def _named(name: str, lang: Lang) -> str:

@@ -8,6 +8,7 @@ import unicodedata
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from cyberterr.contracts.detector import SAMPLE_SIZE
 from cyberterr.contracts.finding import Finding, Measure, Text
 from cyberterr.contracts.site import Site
 
@@ -16,8 +17,6 @@ Lang = Literal["en", "fr"]
 LONGEST = 600
 """characters of one foreign text that a report shows"""
 
-RELATED = 100
-"""addresses a claim lists at most (contracts/finding.py)"""
 NARROW_SPACE = "\u202f"
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories that steer a terminal or a page instead of being read (UAX #44)."""
@@ -27,20 +26,31 @@ MONTHS = {
     "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
 }
 FRENCH_UNITS = {
-    "packets": "paquets",
-    "packets/s": "paquets/s",
-    "bytes": "octets",
-    "bytes/s": "octets/s",
-    "hosts": "machines",
+    "accounts": "comptes",
     "addresses": "adresses",
     "attempts": "essais",
+    "bits/character": "bits par caractère",
+    "characters": "caractères",
     "connections": "connexions",
+    "contacts": "contacts",
+    "days": "jours",
+    "domains": "domaines",
     "flows": "flux",
+    "in ten minutes": "en dix minutes",
+    "logins": "connexions",
+    "names": "noms",
+    "of 100": "sur 100",
+    "orders": "ordres",
+    "packets": "paquets",
+    "packets/s": "paquets/s",
+    "per minute": "par minute",
+    "per second": "par seconde",
     "queries": "requêtes",
     "requests": "requêtes",
-    "days": "jours",
-    "h": "h",
+    "seconds": "secondes",
+    "servers": "serveurs",
 }
+"""units that differ from the English ones"""
 
 
 def plain(text: str, longest: int = LONGEST) -> str:
@@ -93,6 +103,8 @@ def quantity(value: float, unit: str, lang: Lang) -> str:
     """*value* with its *unit*; bytes in readable steps."""
     if unit in ("bytes", "bytes/s"):
         return size(value, lang) + unit.removeprefix("bytes")
+    if unit == "share":
+        return f"{number(float(f'{value * 100:.3g}'), lang)} %"
     shown = FRENCH_UNITS.get(unit, unit) if lang == "fr" else unit
     return f"{number(value, lang)} {plain(shown, 40)}".rstrip()
 
@@ -142,7 +154,7 @@ def who(finding: Finding, site: Site, lang: Lang) -> str:
     elif len(others) == 1:
         target = site.name_of(others[0])
     elif others:
-        target = _many(len(others), len(finding.related) >= RELATED, lang)
+        target = _many(len(others), len(others) >= SAMPLE_SIZE, lang)
     else:
         target = finding.scope
     nobody = "origine inconnue" if lang == "fr" else "unknown origin"
@@ -151,7 +163,7 @@ def who(finding: Finding, site: Site, lang: Lang) -> str:
 
 
 def _many(count: int, cut: bool, lang: Lang) -> str:
-    """How many addresses; *cut* where the finding lists only the first hundred."""
+    """How many addresses; *cut* where they may be only a sample of them."""
     n = number(count, lang)
     if lang == "fr":
         return f"{'au moins ' if cut else ''}{n} adresses"

@@ -110,6 +110,12 @@ FRENCH_LABELS = {
     "received": "reçu",
     "answered": "ont répondu",
     "silent": "sans réponse",
+    "requests": "requêtes",
+    "refused": "refusées",
+    "addresses": "adresses",
+    "random": "aléatoires",
+    "dead": "sans réponse",
+    "all": "tous",
 }
 """words that detectors use as the names of bars; any other label is a name of its own"""
 STANDING_LIMITS = (

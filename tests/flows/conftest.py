@@ -1,4 +1,4 @@
-"""The messages of a golden capture, through the meter, and the tables that layer 7 makes of them."""
+"""The messages of a golden capture, and the tables that layer 7 makes of them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -46,8 +46,16 @@ def say() -> Callable[..., Message]:
     """Make a message; TCP sequence numbers go on by themselves."""
     sent: dict[tuple[int, bool], int] = {}
 
-    def message(payload: bytes, *, client: bool = True, port: int = 80, flow: int = 1,
-                time_ns: int = 0, protocol: int = 6, seq: int | None = None) -> Message:  # fmt: skip
+    def message(
+        payload: bytes,
+        *,
+        client: bool = True,
+        port: int = 80,
+        flow: int = 1,
+        time_ns: int = 0,
+        protocol: int = 6,
+        seq: int | None = None,
+    ) -> Message:
         number = sent.get((flow, client), 1000) if seq is None else seq
         sent[flow, client] = number + len(payload)
         return Message(time_ns, flow, client, "10.0.0.1", "10.0.0.2", 40000, port, protocol,

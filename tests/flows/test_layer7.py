@@ -1,4 +1,6 @@
-from hypothesis import given
+from itertools import pairwise
+
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyberterr.contracts.flow import TABLES, schema
@@ -13,7 +15,7 @@ GET = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"
 @given(st.binary(min_size=1, max_size=400), st.data())
 def test_segments_in_any_near_order_and_twice_give_the_stream_back(data, draw):
     cuts = sorted({0, *draw.draw(st.lists(st.integers(0, len(data)), max_size=6)), len(data)})
-    segments = [(start, data[start:end]) for start, end in zip(cuts, cuts[1:], strict=False)]
+    segments = [(start, data[start:end]) for start, end in pairwise(cuts)]
     later = draw.draw(st.permutations(segments[1:] + segments))
     stream = Stream()
     for seq, payload in [segments[0], *later]:
@@ -31,9 +33,12 @@ def test_a_stream_goes_on_behind_a_gap():
 
 def test_ssh_strings_of_both_sides_are_one_row_on_any_port(say):
     layer7 = Layer7("test")
-    layer7.feed([
-        say(b"SSH-2.0-OpenSSH_9.6\r\n", client=False, port=902), say(b"SSH-2.0-libssh\r\n", port=902),
-    ])  # fmt: skip
+    layer7.feed(
+        [
+            say(b"SSH-2.0-OpenSSH_9.6\r\n", client=False, port=902),
+            say(b"SSH-2.0-libssh\r\n", port=902),
+        ]
+    )
     (row,) = layer7.drain().ssh.to_dicts()
     assert (row["client"], row["server"]) == ("SSH-2.0-libssh", "SSH-2.0-OpenSSH_9.6")
     assert (row["success"], row["attempts"]) == (None, None)
@@ -82,9 +87,12 @@ def test_one_capture_gives_the_same_rows_every_time(golden_messages):
     assert rows(len(messages)) == rows(7)
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 300), st.binary(max_size=80)), max_size=12),
-       st.sampled_from((22, 23, 53, 80, 102, 161, 443, 502, 2404, 5353, 20000, 47808)),
-       st.sampled_from((6, 17)))  # fmt: skip
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 300), st.binary(max_size=80)), max_size=12),
+    st.sampled_from((22, 23, 53, 80, 102, 161, 443, 502, 2404, 5353, 20000, 47808)),
+    st.sampled_from((6, 17)),
+)
 def test_any_messages_do_no_harm(sent, port, protocol):
     layer7 = Layer7("test")
     who = ("10.0.0.1", "10.0.0.2", 40000, port, protocol)

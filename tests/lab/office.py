@@ -53,15 +53,15 @@ def _curl(browser: str, certificate: str, *arguments: str) -> None:
 def _browse(chance: random.Random, browser: str, certificate: str) -> None:
     """One page and what it shows, over one connection as a browser does."""
     site = chance.choice([s for s in SITES if certificate or s.startswith("http:")])
-    urls = [f"{site}/text/{chance.randint(1500, 6000)}/page-{chance.randint(1, 40)}"]
+    urls = [f"{site}/text/{chance.randint(1200, 4000)}/page-{chance.randint(1, 40)}"]
     for number in range(chance.randint(0, 3)):
-        urls.append(f"{site}/image/{chance.randint(400, 5000)}/{number}")
+        urls.append(f"{site}/image/{chance.randint(400, 3000)}/{number}")
     _curl(browser, certificate, *(part for url in urls for part in ("--output", "/dev/null", url)))
 
 
 def _share(chance: random.Random, browser: str) -> None:
     """Save a document in the shared folder, or open one."""
-    url = f"{SHARE}/text/{chance.randint(8000, 25000)}/deliberation-{chance.randint(1, 90)}.odt"
+    url = f"{SHARE}/text/{chance.randint(8000, 18000)}/deliberation-{chance.randint(1, 90)}.odt"
     if chance.random() < 0.5:
         _curl(browser, "", "--output", "/dev/null", url)
         return

@@ -81,8 +81,10 @@ def _guess(address: str, attempts: int, folder: Path) -> None:
     refused = 0
     for number in range(attempts):
         user, password = guesses[number % len(guesses)]
-        command = ("ssh", *ANY_HOST_KEY, "-o", "PubkeyAuthentication=no")
-        command += ("-o", "NumberOfPasswordPrompts=1", "-o", "KexAlgorithms=curve25519-sha256")
+        command = (
+            *("ssh", *ANY_HOST_KEY, "-o", "PubkeyAuthentication=no"),
+            *("-o", "NumberOfPasswordPrompts=1", "-o", "KexAlgorithms=curve25519-sha256"),
+        )
         done = subprocess.run(
             (*command, f"{user}@{address}", "true"),
             env={

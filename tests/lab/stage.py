@@ -83,6 +83,7 @@ def _certificate(folder: Path) -> tuple[str, ...]:
 
 def _record(target: Path) -> subprocess.Popen[bytes]:
     """Capture what passes the switch, as a mirror port shows it."""
+    command: tuple[str, ...]
     if shutil.which("dumpcap"):
         command = ("dumpcap", "-q", "-P", "-i", network.SWITCH, "-w", str(target))
     else:

@@ -1,7 +1,7 @@
 """Play a small town hall with real programs, and record what a mirror port would see.
 
-    python tests/lab/town_hall.py --out DIR --minutes 5.5            an attack day
-    python tests/lab/town_hall.py --out DIR --minutes 5.5 --quiet    the same without attacks
+    python tests/lab/town_hall.py --out DIR --minutes 5            an attack day
+    python tests/lab/town_hall.py --out DIR --minutes 5 --quiet    the same without attacks
 
 Writes `town_hall.pcapng` and `town_hall.json`, its ground truth (`town_hall_quiet.*` with
 `--quiet`). Everything runs in network, mount and process namespaces of its own, with no way out:
@@ -51,7 +51,7 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for capture and truth")
-    parser.add_argument("--minutes", type=float, default=5.5)
+    parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--quiet", action="store_true", help="a day without attacks")
     parser.add_argument("--seed", default="mairie", help="what people do, and in which order")
     return parser.parse_args()

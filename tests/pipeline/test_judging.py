@@ -94,7 +94,7 @@ def split(pieces: int, seed: int) -> list[Tables]:
     return [Tables(**part) for part in parts]
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(pieces=st.integers(2, 9), seed=st.integers(0, 2**32 - 1))
 def test_any_split_in_any_order_gives_the_same_bytes(pieces: int, seed: int) -> None:
     assert as_bytes(judged(split(pieces, seed))) == whole()

@@ -43,7 +43,7 @@ typedef struct {
 typedef struct {
     uint64_t packets, wire_bytes;    /* everything that was read */
     uint64_t ip_packets, other, malformed, unknown_link, cut_short;
-    uint64_t flows, evicted, dropped, backwards, without_time, tunnelled, fragments, untapped;
+    uint64_t flows, evicted, dropped, backwards, without_time, tunnelled, fragments;
     int64_t first_ns, last_ns;
     uint32_t unknown_link_type, open_flows;
 } MeterCounts;
