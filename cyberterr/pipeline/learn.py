@@ -80,7 +80,8 @@ def learn(paths: Sequence[str | Path], settings: Settings, reading: Reading) -> 
         raise UsageError(
             f"the clean period has traffic in {len(windows)} hours, at least {MIN_WINDOWS} are "
             "needed to tell what is usual",
-            hint="give a longer capture, or several days of logs",
+            hint="give a longer capture or several days of logs, and name the own networks in "
+            "[site] networks where they are public addresses",
         )
     first, last = windows[0], windows[-1]
     target = folder()

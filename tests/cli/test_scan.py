@@ -161,7 +161,7 @@ def test_flows_writes_the_same_table_in_three_formats(call, tmp_path, name, read
     target = tmp_path / name
     assert call("flows", BRUTE_FORCE, "-o", target).returncode == 0
     table = read(target)
-    assert table.height == 31
+    assert table.height == 30
     assert table["src_packets"].sum() + table["dst_packets"].sum() == 606
 
 
