@@ -35,7 +35,8 @@ fi
 if [ "${1:-}" = --tests ]; then
     missing=
     for pair in tshark:tshark dumpcap:wireshark-common nfdump:nfdump nmap:nmap ip:iproute2 \
-        sshd:openssh-server curl:curl dnsmasq:dnsmasq-base openssl:openssl; do
+        ethtool:ethtool ping:iputils-ping unshare:util-linux sshd:openssh-server \
+        ssh:openssh-client curl:curl dnsmasq:dnsmasq-base openssl:openssl; do
         PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 ||
             missing="$missing ${pair##*:}"
     done

@@ -47,7 +47,8 @@ def flows_of(path: Path) -> dict[tuple[object, ...], list[int]]:
 
         frame = pl.read_parquet(path).select(
             "src_ip", "dst_ip", "src_port", "dst_port", "protocol", pl.col("vlan").fill_null(0),
-            pl.col("src_packets") + pl.col("dst_packets"), pl.col("src_bytes") + pl.col("dst_bytes"),
+            pl.col("src_packets") + pl.col("dst_packets"),
+            pl.col("src_bytes") + pl.col("dst_bytes"),
         )  # fmt: skip
         rows = frame.iter_rows()
     else:

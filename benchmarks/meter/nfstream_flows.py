@@ -1,6 +1,8 @@
 """Meter a capture with nfstream, statistics on and no DPI; optionally write its flows as CSV."""
 
+import os
 import sys
+from pathlib import Path
 
 from nfstream import NFStreamer
 
@@ -19,10 +21,10 @@ if __name__ == "__main__":
         active_timeout=1800,
         n_meters=1,
     )
-    out = open(sys.argv[2], "w") if len(sys.argv) > 2 else None
     count = 0
-    for flow in streamer:
-        count += 1
-        if out:
-            print(*(getattr(flow, name) for name in COLUMNS), sep=",", file=out)
+    with Path(sys.argv[2] if len(sys.argv) > 2 else os.devnull).open("w") as out:
+        for flow in streamer:
+            count += 1
+            if len(sys.argv) > 2:
+                print(*(getattr(flow, name) for name in COLUMNS), sep=",", file=out)
     print(count)

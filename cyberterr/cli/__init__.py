@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import click
 
 from cyberterr import __version__
 from cyberterr.cli.doctor import doctor
+from cyberterr.cli.evaluate import evaluate
 from cyberterr.cli.findings import findings
 from cyberterr.cli.flows import flows
+from cyberterr.cli.learn import learn
 from cyberterr.cli.scan import scan
 
 
@@ -15,9 +20,14 @@ from cyberterr.cli.scan import scan
 @click.version_option(__version__, prog_name="cyberterr")
 def main() -> None:
     """Explained network findings for local authorities. The tool proposes, a person decides."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may know less than UTF-8
 
 
 main.add_command(scan)
 main.add_command(flows)
 main.add_command(findings)
+main.add_command(learn)
+main.add_command(evaluate)
 main.add_command(doctor)

@@ -41,6 +41,12 @@ LEVELS = {"never": None, "low": 21, "medium": 47, "high": 73, "critical": 99}
     show_default=True,
     help="pyshark reads captures through tshark: slower, and knows every format of Wireshark.",
 )
+@click.option(
+    "--indicators",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    help="Known bad addresses, names, URLs, JA4: CSV, STIX 2.1 or MISP; may be repeated.",
+)
 @click.option("--format", "output", type=click.Choice(["table", "json"]), default="table")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write FILE.html.")
 @click.option(
@@ -63,6 +69,7 @@ def scan(
     duration: int | None,
     bpf: str,
     engine: Engine,
+    indicators: tuple[Path, ...],
     output: Literal["table", "json"],
     report: Path | None,
     fail_on: str,
@@ -103,9 +110,12 @@ def scan(
                 bpf=bpf,
                 duration_s=duration,
                 engine=engine,
+                indicators=indicators,
             )
         else:
-            result = pipeline.scan(sources, settings, store, reading, engine=engine)
+            result = pipeline.scan(
+                sources, settings, store, reading, engine=engine, indicators=indicators
+            )
     if output == "table":
         pipeline.show(result.findings, result.run, console(), lang)
     elif not interface:

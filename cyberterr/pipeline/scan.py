@@ -14,8 +14,9 @@ from cyberterr.contracts import Detector, Finding, Tables, Text
 from cyberterr.contracts.run import Run, Skipped
 from cyberterr.contracts.store import Store
 from cyberterr.errors import FOUND, OUR_OWN_ERROR, SEVEREST_FIRST, CyberterrError, StoreError
-from cyberterr.pipeline import notify, retention
+from cyberterr.pipeline import learn, notify, retention
 from cyberterr.pipeline.findings import visible
+from cyberterr.pipeline.indicators import informed, load
 from cyberterr.pipeline.judging import Judging
 from cyberterr.pipeline.sources import Engine, Reading, read_live, read_tables
 from cyberterr.report import html, terminal
@@ -51,13 +52,14 @@ def scan(
     reading: Reading,
     *,
     engine: Engine = "auto",
+    indicators: Sequence[Path] = (),
 ) -> Result:
     """Read *paths*, judge, keep the findings in *store* and give those not suppressed.
 
     An interrupt (Ctrl-C) ends the reading; what was read until then is judged and kept.
     """
     started = dt.datetime.now(dt.UTC)
-    judging = _judging(settings)
+    judging = _judging(settings, indicators, reading)
     span = _Span()
     _housekeeping(settings, store, reading)
     try:
@@ -81,10 +83,11 @@ def watch(
     bpf: str = "",
     duration_s: int | None = None,
     engine: Engine = "auto",
+    indicators: Sequence[Path] = (),
 ) -> Result:
     """Scan a live interface until *duration_s* or an interrupt; tell findings as windows close."""
     started = dt.datetime.now(dt.UTC)
-    judging = _judging(settings)
+    judging = _judging(settings, indicators, reading)
     span = _Span()
     everything: dict[str, Finding] = {}
 
@@ -158,8 +161,14 @@ class _Span:
             self.last = max(self.last or last, last)
 
 
-def _judging(settings: Settings) -> Judging:
-    return Judging(content.detectors(), settings.site, {})
+def _judging(settings: Settings, indicators: Sequence[Path], reading: Reading) -> Judging:
+    detectors = content.detectors()
+    if indicators:
+        known = load(indicators, settings.site)
+        detectors = informed(detectors, known)
+        for text in known.warnings:
+            reading.warn(text)
+    return Judging(detectors, settings.site, learn.normals())
 
 
 def _stored(
