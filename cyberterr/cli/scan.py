@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -96,6 +97,8 @@ def scan(
         )
     if interface is None and (duration or bpf):
         raise UsageError("--duration and --filter need -i INTERFACE")
+    # A service manager ends us with SIGTERM: what was read is judged and kept, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = config.load(settings_file)
     store = None if no_store else open_store(store_url)
     reading = Reading()

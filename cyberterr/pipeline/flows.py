@@ -4,75 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from cyberterr.config import Settings
-from cyberterr.contracts.flow import empty
+from cyberterr.contracts import Tables
+from cyberterr.contracts.flow import empty, schema
 from cyberterr.errors import UsageError
 from cyberterr.pipeline.sources import Engine, Reading, read_tables
 
-
-class _Writer(Protocol):
-    def add(self, flows: pl.DataFrame) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class _Text:
-    """CSV or JSON lines, appended frame by frame."""
-
-    def __init__(self, out: BinaryIO, kind: str) -> None:
-        self._out, self._kind = out, kind
-        self._first = True
-
-    def add(self, flows: pl.DataFrame) -> None:
-        if self._kind == "csv":
-            flows.write_csv(self._out, include_header=self._first)
-        else:
-            flows.write_ndjson(self._out)
-        self._first = False
-
-    def close(self) -> None:
-        if self._first:
-            self.add(empty("flows"))
-        self._out.flush()
-
-
-class _Parquet:
-    """One Parquet file; frames wait in an uncompressed spool on disk beside it."""
-
-    def __init__(self, out: BinaryIO, path: Path) -> None:
-        self._out, self._path = out, path
-        self._frames: list[pl.DataFrame] = []
-        self._parts: list[Path] = []
-        self._rows = 0
-
-    def add(self, flows: pl.DataFrame) -> None:
-        self._frames.append(flows)
-        self._rows += flows.height
-        if self._rows > 400_000:
-            part = self._path.with_name(f"{self._path.name}.{len(self._parts)}")
-            pl.concat(self._frames, rechunk=False).write_parquet(part, compression="lz4")
-            self._parts.append(part)
-            self._frames, self._rows = [], 0
-
-    def close(self) -> None:
-        if not self._parts:
-            whole = pl.concat([empty("flows"), *self._frames], rechunk=False)
-            whole.write_parquet(self._out, compression="lz4")
-            return
-        if self._frames:
-            self._rows = 400_001
-            self.add(empty("flows"))
-        try:
-            pl.scan_parquet(self._parts).sink_parquet(self._out, compression="lz4")
-        finally:
-            for part in self._parts:
-                part.unlink(missing_ok=True)
+ROW_GROUP = 150_000
+"""Rows that a Parquet file keeps together, about 300 bytes each in memory."""
 
 
 def write_flows(
@@ -95,13 +41,18 @@ def write_flows(
         raise UsageError(
             f"no flow table is called {output.name!r}", hint="FILE.parquet, FILE.csv or FILE.json"
         )
+    frames = _Frames(read_tables(paths, settings, reading, layer7=False, engine=engine))
     if str(output) == "-":
-        return _written(_Text(sys.stdout.buffer, "csv"), paths, settings, reading, engine)
+        _write_text(frames, sys.stdout.buffer, "csv")
+        return frames.rows
     half_done = output.with_name(f".{output.name}.{os.getpid()}")
     try:
-        with half_done.open("wb") as out:
-            writer = _Parquet(out, half_done) if kind == "parquet" else _Text(out, kind)
-            rows = _written(writer, paths, settings, reading, engine)
+        if kind == "parquet":
+            source = register_io_source(frames.give, schema=schema("flows"))
+            source.sink_parquet(half_done, compression="lz4", row_group_size=ROW_GROUP)
+        else:
+            with half_done.open("wb") as out:
+                _write_text(frames, out, kind)
         half_done.replace(output)
     except OSError as error:
         raise UsageError(
@@ -111,16 +62,40 @@ def write_flows(
         ) from None
     finally:
         half_done.unlink(missing_ok=True)
-    return rows
+    return frames.rows
 
 
-def _written(
-    writer: _Writer, paths: Sequence[str], settings: Settings, reading: Reading, engine: Engine
-) -> int:
-    rows = 0
-    for tables in read_tables(paths, settings, reading, layer7=False, engine=engine):
-        if tables.flows.height:
-            writer.add(tables.flows)
-            rows += tables.flows.height
-    writer.close()
-    return rows
+class _Frames:
+    """The flow frames of some sources, in order; *rows* grows as they are taken."""
+
+    def __init__(self, tables: Iterator[Tables]) -> None:
+        self._tables = tables
+        self.rows = 0
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        for tables in self._tables:
+            if tables.flows.height:
+                self.rows += tables.flows.height
+                yield tables.flows
+
+    def give(
+        self,
+        _columns: list[str] | None,
+        _predicate: pl.Expr | None,
+        _rows: int | None,
+        _batch: int | None,
+    ) -> Iterator[pl.DataFrame]:
+        """What polars asks of a source; a plain sink asks for everything."""
+        return iter(self)
+
+
+def _write_text(frames: Iterable[pl.DataFrame], out: BinaryIO, kind: str) -> None:
+    """CSV or JSON lines, frame after frame."""
+    if kind == "csv":
+        empty("flows").write_csv(out)
+    for flows in frames:
+        if kind == "csv":
+            flows.write_csv(out, include_header=False)
+        else:
+            flows.write_ndjson(out)
+    out.flush()
