@@ -282,7 +282,7 @@ class _Stream:
 def _fill(data: BinaryIO, room: memoryview, *, live: bool) -> int | None:
     """Read into *room*; bytes read, None at the end. Live: 0 when a quiet second has passed."""
     if not live:
-        return data.readinto(room) or None  # type: ignore[attr-defined]  # all our streams have it
+        return data.readinto1(room) or None  # type: ignore[attr-defined]  # all are BufferedReaders
     ready, _, _ = select.select([data], [], [], TICK_S)
     if not ready:
         return 0

@@ -174,16 +174,27 @@ def test_two_runs_write_byte_identical_tables(call, tmp_path):
 def test_being_told_to_end_keeps_what_was_read(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with subprocess.Popen(
-        [sys.executable, "-m", "cyberterr", "scan", "--no-store", "--format", "json", str(pipe)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as scan:
-        with pipe.open("wb", buffering=0) as writer:
-            writer.write(BRUTE_FORCE.read_bytes())
-            time.sleep(4)
-            scan.send_signal(signal.SIGTERM)
-            out, err = scan.communicate(timeout=30)
+    with (
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "cyberterr",
+                "scan",
+                "--no-store",
+                "--format",
+                "json",
+                str(pipe),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as scan,
+        pipe.open("wb", buffering=0) as writer,
+    ):
+        writer.write(BRUTE_FORCE.read_bytes())
+        time.sleep(4)
+        scan.send_signal(signal.SIGTERM)
+        out, err = scan.communicate(timeout=30)
     assert b"interrupted" in err
     assert scan.returncode == 0
     families = [json.loads(line)["cyberterr"]["finding"]["family"] for line in out.splitlines()]
