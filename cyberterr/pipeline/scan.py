@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,12 +63,12 @@ def scan(
     judging = _judging(settings, indicators, reading)
     span = _Span()
     _housekeeping(settings, store, reading)
-    try:
-        for tables in read_tables(paths, settings, reading, engine=engine):
-            judging.add(tables)
-            span.widen(tables)
-    except KeyboardInterrupt:
-        reading.warn("interrupted: only what was read until then was judged")
+
+    def take(tables: Tables) -> None:
+        judging.add(tables)
+        span.widen(tables)
+
+    _each(read_tables(paths, settings, reading, engine=engine), take)
     findings = judging.close()
     names = tuple(str(path) for path in paths)
     return _kept(findings, settings, store, reading, judging, span, names, started)
@@ -97,27 +98,39 @@ def watch(
             told(finding)
 
     errors: list[CyberterrError] = []
-    due = time.monotonic() + JUDGE_EVERY_S
-    clean = time.monotonic()
-    try:
-        for tables in read_live(
-            interface, settings, reading, bpf=bpf, duration_s=duration_s, engine=engine
-        ):
-            judging.add(tables)
-            span.widen(tables)
-            if time.monotonic() >= due:
-                tell(judging.close(dt.datetime.now(dt.UTC)))
-                _notified(settings, store, reading)
-                due = time.monotonic() + JUDGE_EVERY_S
-            if time.monotonic() >= clean:
-                _housekeeping(settings, store, reading)
-                clean = time.monotonic() + DAY_S
-    except KeyboardInterrupt:
-        reading.warn("interrupted: the capture was ended")
+    due = clean = time.monotonic()
+
+    def take(tables: Tables) -> None:
+        nonlocal due, clean
+        judging.add(tables)
+        span.widen(tables)
+        if time.monotonic() >= due:
+            tell(judging.close(dt.datetime.now(dt.UTC)))
+            _notified(settings, store, reading)
+            due = time.monotonic() + JUDGE_EVERY_S
+        if time.monotonic() >= clean:
+            _housekeeping(settings, store, reading)
+            clean = time.monotonic() + DAY_S
+
+    live = read_live(interface, settings, reading, bpf=bpf, duration_s=duration_s, engine=engine)
+    _each(live, take)
     tell(judging.close())
     findings = sorted(everything.values(), key=Finding.rank)
     result = _kept(findings, settings, store, reading, judging, span, (interface,), started)
     return result._replace(errors=[*result.errors, *errors])
+
+
+def _each(parts: Generator[Tables, None, None], take: Callable[[Tables], None]) -> None:
+    """Give every part to *take*; after an interrupt only what the reading still holds."""
+    try:
+        for tables in parts:
+            take(tables)
+    except KeyboardInterrupt:
+        # It may have come while we judged: then the reading has to hear of it.
+        with contextlib.suppress(StopIteration, KeyboardInterrupt):
+            take(parts.throw(KeyboardInterrupt()))
+            for tables in parts:
+                take(tables)
 
 
 def _housekeeping(settings: Settings, store: Store | None, reading: Reading) -> None:

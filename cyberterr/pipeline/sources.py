@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -53,6 +53,13 @@ class Reading:
     changed: Callable[[Reading], None] = lambda _: None
     """called after each block"""
 
+    interrupted: bool = False
+
+    def interrupt(self) -> None:
+        """Note that a person or the system ended the reading."""
+        self.interrupted = True
+        self.warn("interrupted: only what was read until then was judged")
+
     def warn(self, text: str) -> None:
         """Remember a warning, once."""
         if text not in self.warnings:
@@ -66,9 +73,10 @@ def read_tables(
     *,
     layer7: bool = True,
     engine: Engine = "auto",
-) -> Iterator[Tables]:
+) -> Generator[Tables, None, None]:
     """Read files, folders and standard input (`-`) in bounded parts.
 
+    An interrupt, in here or thrown in, ends the reading; open flows are closed and given first.
     The captures of one call are one stream through one meter, the one with the earliest packet
     first. A source that cannot be read is added to `reading.errors`; the others are still read.
 
@@ -88,13 +96,16 @@ def read_tables(
     captures = [source for source in discovery.sources if source.kind in _CAPTURES]
     ours, foreign = _divided(captures, engine)
     foreign += [source for source in discovery.sources if source.kind == "wireshark"]
-    if ours:
-        yield from _metered(ours, settings, reading, layer7)
-    for source in foreign:
-        yield from _survived(_dissected(source, settings, reading, layer7), reading)
-    for source in discovery.sources:
-        if source.kind not in (*_CAPTURES, "wireshark"):
+    logs = [s for s in discovery.sources if s.kind not in (*_CAPTURES, "wireshark")]
+    try:
+        if ours:
+            yield from _metered(ours, settings, reading, layer7)
+        for source in foreign if not reading.interrupted else ():
+            yield from _survived(_dissected(source, settings, reading, layer7), reading)
+        for source in logs if not reading.interrupted else ():
             yield from _survived(_logged(source, settings, reading), reading)
+    except KeyboardInterrupt:
+        reading.interrupt()
 
 
 def read_live(
@@ -105,7 +116,7 @@ def read_live(
     bpf: str = "",
     duration_s: int | None = None,
     engine: Engine = "auto",
-) -> Iterator[Tables]:
+) -> Generator[Tables, None, None]:
     """Capture on *interface* with dumpcap until it ends; tables come at least every second.
 
     Raises:
@@ -122,7 +133,10 @@ def read_live(
             yield from _through_reference(packets, settings, reading, layer7=True)
         else:
             stream = _Stream(settings, reading, layer7=True)
-            yield from stream.read(live.stream, interface, live=lambda: live.dropped)
+            try:
+                yield from stream.read(live.stream, interface, live=lambda: live.dropped)
+            except KeyboardInterrupt:
+                reading.interrupt()
             yield from stream.end()
     reading.dropped = live.dropped
 
@@ -161,6 +175,9 @@ def _metered(
         try:
             with open_stream(source, reading.warn) as data:
                 yield from stream.read(data, source.path)
+        except KeyboardInterrupt:
+            reading.interrupt()
+            break
         except CyberterrError as error:
             reading.errors.append(error)
         except OSError as error:
