@@ -250,6 +250,15 @@ def _counted(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+_TRANSPORTS = {"6": "TCP", "17": "UDP", "132": "SCTP"}
+
+
+def _door(port: str) -> str:
+    """`6/445` as people write it: TCP 445."""
+    protocol, number = port.split("/")
+    return f"{_TRANSPORTS.get(protocol, protocol)} {number}"
+
+
 def _time(nanoseconds: int) -> dt.datetime:
     return dt.datetime.fromtimestamp(nanoseconds / 1e9, dt.UTC)
 
@@ -326,7 +335,7 @@ def _horizontal(rows: pl.DataFrame, past: pl.DataFrame, view: View) -> Iterator[
         explanations, innocent = _explained(who, view, known, peers=True)
         silent = int(top["only_silent"])
         total = silent + int(top["open"])
-        names = ", ".join(mine["other"].head(5).to_list())
+        names = ", ".join(_door(port) for port in mine["other"].head(5))
         strong = silent >= 2 * HOSTS or mine.height > 1
         name = view.site.name_of(who)
         span = ("in a day", "en un jour") if is_slow else ("within an hour", "en une heure")
@@ -349,9 +358,9 @@ def _horizontal(rows: pl.DataFrame, past: pl.DataFrame, view: View) -> Iterator[
                 f"{name} cherche des portes ouvertes sur de nombreuses machines",
             ),
             reason=Text(
-                f"{name} tried port {top['other']} on {total} machines {span[0]} and "
+                f"{name} tried {_door(top['other'])} on {total} machines {span[0]} and "
                 f"{silent} of them gave no useful answer; ports tried this way: {names}.",
-                f"{name} a essayé le port {top['other']} sur {total} machines {span[1]} et "
+                f"{name} a essayé {_door(top['other'])} sur {total} machines {span[1]} et "
                 f"{silent} n'ont pas répondu utilement ; ports essayés ainsi : {names}.",
             ),
             measures=(
@@ -377,8 +386,8 @@ def _horizontal(rows: pl.DataFrame, past: pl.DataFrame, view: View) -> Iterator[
                 kind="bars",
                 x=tuple(float(i) for i in range(min(mine.height, 20))),
                 y=tuple(mine["only_silent"].head(20).to_list()),
-                labels=tuple(mine["other"].head(20).to_list()),
-                x_label=Text("protocol/port", "protocole/port"),
+                labels=tuple(_door(port) for port in mine["other"].head(20)),
+                x_label=Text("port", "port"),
                 y_label=Text("silent machines", "machines muettes"),
             ),
         )
