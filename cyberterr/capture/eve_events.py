@@ -7,6 +7,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
+from cyberterr.contracts.ot import DNP3, MODBUS
+
 Port = Annotated[int, Meta(ge=0, le=2**16 - 1)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Code = Annotated[int, Meta(ge=0, le=2**32 - 1)]
@@ -212,53 +214,6 @@ def _hexadecimal(text: str | None) -> int | None:
         return int(text, 16) & 0xFF if text else None
     except ValueError:
         return None
-
-
-MODBUS = {
-    1: ("Read Coils", "read"),
-    2: ("Read Discrete Inputs", "read"),
-    3: ("Read Holding Registers", "read"),
-    4: ("Read Input Registers", "read"),
-    5: ("Write Single Coil", "write"),
-    6: ("Write Single Register", "write"),
-    7: ("Read Exception Status", "diagnostic"),
-    8: ("Diagnostics", "diagnostic"),
-    11: ("Get Comm Event Counter", "diagnostic"),
-    12: ("Get Comm Event Log", "diagnostic"),
-    15: ("Write Multiple Coils", "write"),
-    16: ("Write Multiple Registers", "write"),
-    17: ("Report Server ID", "diagnostic"),
-    20: ("Read File Record", "read"),
-    21: ("Write File Record", "write"),
-    22: ("Mask Write Register", "write"),
-    23: ("Read/Write Multiple Registers", "write"),
-    24: ("Read FIFO Queue", "read"),
-    43: ("Encapsulated Interface Transport", "diagnostic"),
-}
-"""Function codes of the Modbus Application Protocol 1.1b3, §6."""
-
-DNP3 = {
-    0: ("Confirm", "other"),
-    1: ("Read", "read"),
-    2: ("Write", "write"),
-    3: ("Select", "control"),
-    4: ("Operate", "control"),
-    5: ("Direct Operate", "control"),
-    6: ("Direct Operate, No Acknowledgement", "control"),
-    13: ("Cold Restart", "control"),
-    14: ("Warm Restart", "control"),
-    16: ("Initialize Application", "control"),
-    17: ("Start Application", "control"),
-    18: ("Stop Application", "control"),
-    20: ("Enable Unsolicited Responses", "control"),
-    21: ("Disable Unsolicited Responses", "control"),
-    23: ("Delay Measurement", "diagnostic"),
-    25: ("Open File", "other"),
-    27: ("Delete File", "write"),
-    129: ("Response", "other"),
-    130: ("Unsolicited Response", "other"),
-}
-"""Function codes of DNP3 (IEEE 1815-2012, §4.2.2)."""
 
 
 def ot_row(event: Event) -> tuple[Any, ...] | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cyberterr.flows.ot import UNKNOWN, Functions, Pdu
+from cyberterr.contracts.ot import Functions
+from cyberterr.flows.ot import UNKNOWN, Pdu
 from cyberterr.flows.stream import NotThisProtocol
 
 CONFIRMED: Functions = {

@@ -2,49 +2,9 @@
 
 from __future__ import annotations
 
-from cyberterr.flows.ot import UNKNOWN, Functions, Pdu
+from cyberterr.contracts.ot import DNP3
+from cyberterr.flows.ot import UNKNOWN, Pdu
 from cyberterr.flows.stream import NotThisProtocol
-
-FUNCTIONS: Functions = {
-    0: ("Confirm", "other"),
-    1: ("Read", "read"),
-    2: ("Write", "write"),
-    3: ("Select", "control"),
-    4: ("Operate", "control"),
-    5: ("Direct Operate", "control"),
-    6: ("Direct Operate, No Acknowledgement", "control"),
-    7: ("Immediate Freeze", "control"),
-    8: ("Immediate Freeze, No Acknowledgement", "control"),
-    9: ("Freeze and Clear", "control"),
-    10: ("Freeze and Clear, No Acknowledgement", "control"),
-    11: ("Freeze at Time", "control"),
-    12: ("Freeze at Time, No Acknowledgement", "control"),
-    13: ("Cold Restart", "control"),
-    14: ("Warm Restart", "control"),
-    15: ("Initialize Data", "control"),
-    16: ("Initialize Application", "control"),
-    17: ("Start Application", "control"),
-    18: ("Stop Application", "control"),
-    19: ("Save Configuration", "control"),
-    20: ("Enable Unsolicited Responses", "control"),
-    21: ("Disable Unsolicited Responses", "control"),
-    22: ("Assign Class", "write"),
-    23: ("Delay Measurement", "diagnostic"),
-    24: ("Record Current Time", "diagnostic"),
-    25: ("Open File", "read"),
-    26: ("Close File", "other"),
-    27: ("Delete File", "write"),
-    28: ("Get File Information", "read"),
-    29: ("Authenticate File", "other"),
-    30: ("Abort File Transfer", "other"),
-    31: ("Activate Configuration", "control"),
-    32: ("Authentication Request", "other"),
-    33: ("Authentication Request, No Acknowledgement", "other"),
-    129: ("Response", "other"),
-    130: ("Unsolicited Response", "other"),
-    131: ("Authentication Response", "other"),
-}
-"""Clause 4.4, table of function codes."""
 
 _FIRST = 0x40
 _BLOCK = 16
@@ -79,7 +39,7 @@ def read(data: bytes, asks: bool) -> tuple[list[Pdu], int]:
 
 def _pdu(data: bytes, at: int, end: int) -> Pdu:
     function = data[at + 12]
-    name, kind = FUNCTIONS.get(function, UNKNOWN)
+    name, kind = DNP3.get(function, UNKNOWN)
     answers = function >= 129
     station = at + 6 if answers else at + 4
     return Pdu(

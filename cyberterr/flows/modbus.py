@@ -2,32 +2,9 @@
 
 from __future__ import annotations
 
-from cyberterr.flows.ot import UNKNOWN, Functions, Pdu
+from cyberterr.contracts.ot import MODBUS
+from cyberterr.flows.ot import UNKNOWN, Pdu
 from cyberterr.flows.stream import NotThisProtocol
-
-FUNCTIONS: Functions = {
-    1: ("Read Coils", "read"),
-    2: ("Read Discrete Inputs", "read"),
-    3: ("Read Holding Registers", "read"),
-    4: ("Read Input Registers", "read"),
-    5: ("Write Single Coil", "write"),
-    6: ("Write Single Register", "write"),
-    7: ("Read Exception Status", "diagnostic"),
-    8: ("Diagnostics", "diagnostic"),
-    11: ("Get Comm Event Counter", "diagnostic"),
-    12: ("Get Comm Event Log", "diagnostic"),
-    15: ("Write Multiple Coils", "write"),
-    16: ("Write Multiple Registers", "write"),
-    17: ("Report Server ID", "diagnostic"),
-    20: ("Read File Record", "read"),
-    21: ("Write File Record", "write"),
-    22: ("Mask Write Register", "write"),
-    23: ("Read/Write Multiple Registers", "write"),
-    24: ("Read FIFO Queue", "read"),
-    43: ("Encapsulated Interface Transport", "diagnostic"),
-    90: ("UMAS", "other"),
-}
-"""Section 5.1; 90 is Schneider's, and its inner function decides the kind."""
 
 _UMAS = {
     **dict.fromkeys((0x21, 0x23, 0x25, 0x71), ("UMAS write", "write")),
@@ -73,7 +50,7 @@ def read(data: bytes, asks: bool) -> tuple[list[Pdu], int]:
 def _pdu(data: bytes, at: int, end: int, asks: bool) -> Pdu:
     code = data[at + 7]
     function = code & 0x7F
-    name, kind = FUNCTIONS.get(function, UNKNOWN)
+    name, kind = MODBUS.get(function, UNKNOWN)
     if function == 90 and asks and end - at > 9:
         name, kind = _UMAS.get(data[at + 9], (name, kind))
     address = None

@@ -8,9 +8,6 @@ from typing import NamedTuple
 from cyberterr.flows.row import Row
 from cyberterr.flows.stream import NotThisProtocol, Stream
 
-Functions = dict[int, tuple[str, str]]
-"""Function code to its name in the standard and its kind."""
-
 UNKNOWN = ("unknown function", "other")
 
 

@@ -5,7 +5,8 @@ Siemens publishes no standard; codes as in Wireshark's packet-s7comm documentati
 
 from __future__ import annotations
 
-from cyberterr.flows.ot import UNKNOWN, Functions, Pdu
+from cyberterr.contracts.ot import Functions
+from cyberterr.flows.ot import UNKNOWN, Pdu
 from cyberterr.flows.stream import NotThisProtocol
 
 FUNCTIONS: Functions = {

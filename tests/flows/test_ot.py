@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cyberterr.contracts.ot import DNP3, MODBUS
 from cyberterr.flows import bacnet, dnp3, iec104, modbus, s7
 from cyberterr.flows.layer7 import Layer7
 from cyberterr.flows.stream import NotThisProtocol
@@ -105,7 +106,7 @@ def test_an_iec104_command_names_station_and_object():
 
 
 def test_every_table_speaks_of_known_kinds():
-    tables = (modbus.FUNCTIONS, dnp3.FUNCTIONS, s7.FUNCTIONS, s7.USERDATA, bacnet.CONFIRMED,
+    tables = (MODBUS, DNP3, s7.FUNCTIONS, s7.USERDATA, bacnet.CONFIRMED,
               bacnet.UNCONFIRMED, iec104.FUNCTIONS)  # fmt: skip
     assert {kind for table in tables for _, kind in table.values()} == KINDS
 
