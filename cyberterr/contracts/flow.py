@@ -143,7 +143,12 @@ OT: tuple[Column, ...] = (
 LOGIN: tuple[Column, ...] = (
     *_EVENT,
     Column("service", pl.String, "", "ftp, telnet, pop3, imap, smtp, http, snmp"),
-    Column("scheme", pl.String, "", "how the secret travelled: PASS, LOGIN, Basic, community"),
+    Column(
+        "scheme",
+        pl.String,
+        "",
+        "how the secret travelled: PASS, LOGIN, Basic, community; anonymous: no secret",
+    ),
     Column("account", pl.String, "", "keyed hash of the user name, never the name", "none seen"),
     Column("success", pl.Boolean, "", "whether the server accepted it", "no answer was seen"),
 )

@@ -112,7 +112,8 @@ class TextLogin:
         if verb == b"USER" and self._service in ("ftp", "pop3"):
             self._user = line[5:].strip()
         elif verb == b"PASS" and self._service in ("ftp", "pop3"):
-            self._tried(time_ns, "PASS", self._user)
+            public = self._service == "ftp" and self._user.lower() in (b"anonymous", b"ftp")
+            self._tried(time_ns, "anonymous" if public else "PASS", self._user)
         elif verb == b"LOGIN" and self._service == "imap" and len(words) > 1:
             if words[1].endswith(b"}"):
                 self._expects = "literal"

@@ -45,6 +45,12 @@ def test_an_accepted_ftp_login(say):
     assert logins(*said) == [("ftp", "PASS", True)]
 
 
+@pytest.mark.parametrize("name", ["anonymous", "FTP"])
+def test_an_anonymous_ftp_login_carries_no_secret(say, name):
+    said = dialogue(say, 21, "S: 220 ready", f"C: USER {name}", "C: PASS guest@", "S: 230 ok")
+    assert [scheme for _, scheme, _ in logins(*said)] == ["anonymous"]
+
+
 def test_pop3_and_imap_logins(say):
     said = dialogue(say, 110, "S: +OK", "C: USER alice", "S: +OK", "C: PASS hunter2", "S: -ERR no")
     assert logins(*said) == [("pop3", "PASS", False)]
