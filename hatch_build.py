@@ -1,6 +1,6 @@
 """Compile the flow meter when the package is built: with the system's C compiler, else with zig's.
 
-The library has no Python in it, so one build serves every Python version; a machine without a
+The program has no Python in it, so one build serves every Python version; a machine without a
 compiler gets one as a build dependency from PyPI, used once and thrown away.
 """
 
@@ -16,8 +16,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FLAGS = (
-    "-O3", "-std=c11", "-fPIC", "-shared", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2",
-    "-fvisibility=default", "-Wl,-z,relro,-z,now",
+    "-O3", "-std=c11", "-fPIE", "-pie", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2",
+    "-Wl,-z,relro,-z,now",
 )  # fmt: skip
 
 
@@ -46,15 +46,15 @@ class MeterBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         if self.target_name != "wheel":
             return
         native = Path(self.root) / "cyberterr" / "flows" / "native"
-        library = native.parent / "_meter.so"
+        program = native.parent / "_meter"
         compiler = system_compiler() or [sys.executable, "-m", "ziglang", "cc"]
         sources = [str(path) for path in sorted(native.glob("*.c"))]
-        half_done = library.with_suffix(".new")
+        half_done = program.with_suffix(".new")
         command = [*compiler, *FLAGS, *sources, "-lm", "-o", str(half_done)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise SystemExit(f"the flow meter did not compile: {' '.join(command)}\n{done.stderr}")
-        half_done.replace(library)  # a running program keeps the old file
+        half_done.replace(program)  # a running program keeps the old file
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["tag"] = f"py3-none-{platform}"
         build_data["pure_python"] = False

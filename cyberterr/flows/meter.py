@@ -1,44 +1,34 @@
-"""Packets become flows: the Python side of `native/meter.c`, which does the work."""
+"""Packets become flows: our end of the process that runs `native/serve.c`, which does the work."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-from collections.abc import Iterator
+import itertools
+import mmap
+import os
+import queue
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import IO, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from cyberterr.config import Meter as MeterSettings
-from cyberterr.contracts.flow import conform
-from cyberterr.errors import MissingPartError
+from cyberterr.errors import MissingPartError, SourceError
+from cyberterr.flows.frames import FINISHED, flow_table
+from cyberterr.flows.tapped import HEADER
 
-STATES = (
-    "S0", "S1", "S2", "S3", "SF", "REJ", "RSTO", "RSTR", "RSTOS0", "RSTRH", "SH", "SHR", "OTH",
-)  # fmt: skip
-TUNNELS = (None, "gre", "vxlan", "ipip", "6in4", "4in6", "6in6")
-END_REASONS = ("idle", "active", "end", "evicted")
-
-_FINISHED = np.dtype(
-    [
-        ("flow_id", "u8"), ("first_packet", "u8"), ("start", "i8"), ("end", "i8"),
-        ("packets", "u8", 2), ("bytes", "u8", 2), ("payload", "u8", 2),
-        ("source", "u8", 2), ("destination", "u8", 2),
-        ("length", "f4", (2, 4)), ("gap", "f4", (2, 4)), ("rtt", "f4"), ("source_syns", "u4"),
-        ("source_port", "u2"), ("destination_port", "u2"), ("vlan", "u2"),
-        ("protocol", "u1"), ("state", "u1"), ("tunnel", "u1"), ("end_reason", "u1"), ("v4", "u1"),
-        ("flags", "u1", 2), ("ttl", "u1", 2),
-    ],
-    align=True,
-)  # fmt: skip
-_ADDRESS_TEXT = 47  # the longest IPv6 text with IPv4 tail, and a newline
+PROGRAM = Path(__file__).with_name("_meter")
+_AT_MOST_UNDER_WAY = 2  # one block is read while the next one is filled
 
 
 class Status(IntEnum):
-    """What `Meter.feed` says; the order is that of `MeterStatus` in meter.h."""
+    """How reading a block ended; the order is that of `MeterStatus` in native/meter.h."""
 
     NEED_MORE = 0
     FULL = 1
@@ -46,18 +36,17 @@ class Status(IntEnum):
     CORRUPT = 3
 
 
-class _Options(ctypes.Structure):
-    _fields_ = (
-        ("idle_ns", ctypes.c_int64),
-        ("active_ns", ctypes.c_int64),
-        ("max_open_flows", ctypes.c_uint32),
-        ("tap", ctypes.c_uint32),
-    )
+class _Operation(IntEnum):
+    BEGIN_SOURCE = 0
+    FEED = 1
+    EXPIRE = 2
+    FINISH = 3
 
 
 _COUNT_NAMES = (
     "packets", "wire_bytes", "ip_packets", "other", "malformed", "unknown_link", "cut_short",
-    "flows", "evicted", "dropped", "backwards", "without_time", "tunnelled", "fragments",
+    "flows", "evicted", "dropped", "backwards", "jumps_back", "without_time", "tunnelled",
+    "fragments",
 )  # fmt: skip
 
 
@@ -66,8 +55,36 @@ class _Counts(ctypes.Structure):
         *((name, ctypes.c_uint64) for name in _COUNT_NAMES),
         ("first_ns", ctypes.c_int64),
         ("last_ns", ctypes.c_int64),
+        ("source_first_ns", ctypes.c_int64),
         ("unknown_link_type", ctypes.c_uint32),
         ("open_flows", ctypes.c_uint32),
+    )
+
+
+class _Hello(ctypes.Structure):
+    _fields_ = (
+        *((n, ctypes.c_uint32) for n in ("sandboxed", "flow_size", "header_size", "counts_size")),
+        *((name, ctypes.c_uint64) for name in ("block", "ahead")),
+    )
+
+
+class _Request(ctypes.Structure):
+    _fields_ = (
+        ("operation", ctypes.c_uint32),
+        ("half", ctypes.c_uint32),
+        ("size", ctypes.c_uint64),
+        ("now_ns", ctypes.c_int64),
+        ("flush", ctypes.c_uint32),
+        ("number", ctypes.c_uint32),
+    )
+
+
+class _Reply(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_uint32) for name in ("number", "status", "more", "unused")),
+        *((name, ctypes.c_uint64) for name in ("position", "waiting")),
+        *((n, ctypes.c_uint64) for n in ("flows", "tapped", "sources", "destinations")),
+        ("counts", _Counts),
     )
 
 
@@ -75,188 +92,270 @@ class _Counts(ctypes.Structure):
 class Counts:
     """What went through the meter so far."""
 
-    packets: int
-    wire_bytes: int
-    ip_packets: int
-    other: int
+    packets: int = 0
+    wire_bytes: int = 0
+    ip_packets: int = 0
+    other: int = 0
     """packets that carry no IP: ARP, LLDP, spanning tree …"""
-    malformed: int
-    unknown_link: int
+    malformed: int = 0
+    unknown_link: int = 0
     """packets of a link type that this reader does not know"""
-    cut_short: int
+    cut_short: int = 0
     """packets of which the capture holds only the beginning (snap length)"""
-    flows: int
-    evicted: int
+    flows: int = 0
+    evicted: int = 0
     """flows closed early because `max_open_flows` were open"""
-    dropped: int
+    dropped: int = 0
     """packets that the capturing program says it lost"""
-    backwards: int
+    backwards: int = 0
     """packets older than the one before"""
-    without_time: int
-    tunnelled: int
-    fragments: int
-    first_ns: int
-    last_ns: int
-    unknown_link_type: int
-    open_flows: int
+    jumps_back: int = 0
+    """of these, by more than a minute"""
+    without_time: int = 0
+    tunnelled: int = 0
+    fragments: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+    source_first_ns: int = 0
+    """time of the first packet of the source that is being read"""
+    unknown_link_type: int = 0
+    open_flows: int = 0
 
 
-def _library() -> ctypes.CDLL:
-    path = Path(__file__).with_name("_meter.so")
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError as error:
-        raise MissingPartError(
-            f"the compiled flow meter cannot be loaded: {error}",
-            hint="install the package (pip install .): that compiles it",
-            where=str(path),
-        ) from None
-    pointer, size = ctypes.c_void_p, ctypes.c_uint64
-    signatures: dict[str, tuple[object, tuple[object, ...]]] = {
-        "meter_new": (pointer, (ctypes.POINTER(_Options),)),
-        "meter_free": (None, (pointer,)),
-        "meter_next_source": (None, (pointer,)),
-        "meter_feed": (ctypes.c_int, (pointer, pointer, size, ctypes.POINTER(size))),
-        "meter_expire": (None, (pointer, ctypes.c_int64)),
-        "meter_finish": (ctypes.c_int, (pointer,)),
-        "meter_flows": (ctypes.c_uint32, (pointer, ctypes.POINTER(pointer))),
-        "meter_tapped": (size, (pointer, ctypes.POINTER(pointer))),
-        "meter_collected": (None, (pointer,)),
-        "meter_counts": (None, (pointer, ctypes.POINTER(_Counts))),
-        "meter_addresses": (size, (pointer, size, ctypes.c_int, pointer)),
-    }
-    for name, (result, arguments) in signatures.items():
-        function = getattr(library, name)
-        function.restype, function.argtypes = result, arguments
-    return library
+class Batch(NamedTuple):
+    """What the meter gives at once. Payloads come before the flow that they belong to."""
+
+    status: Status
+    flows: pl.DataFrame
+    tapped: bytes
+    """payloads that layer 7 wants; see `tapped.messages`"""
+    counts: Counts
+    position: int
+    """bytes of this source that were taken"""
+    waiting: int
+    """bytes after them, of a record that is not complete"""
+
+
+class MeterError(SourceError):
+    """The meter's process ended in the middle of a source; flows that were open are lost."""
+
+
+class _Answer(NamedTuple):
+    reply: _Reply
+    flows: bytes
+    tapped: bytes
+    sources: bytes
+    destinations: bytes
 
 
 class Meter:
-    """One stream of packets through one flow table, in bounded memory.
+    """One stream of packets through one flow table, in bounded memory, in a process of its own.
 
-    Feed bytes of a capture; whenever it is full, and at the end, collect tapped payloads first and
-    finished flows after them: a flow never finishes before its payloads were handed over.
+    The process may read, write and end, and nothing else (`sandboxed`); a capture that breaks it
+    breaks a process that holds nothing and reaches nothing. A context manager, or call `close`.
+
+    Args:
+        settings: time-outs and the size of the flow table.
+        sensor: goes into every row.
+        tap: give the payloads that layer 7 wants, too.
+
+    Raises:
+        MissingPartError: the compiled meter is absent, or is not of this version.
     """
 
     def __init__(self, settings: MeterSettings, *, sensor: str, tap: bool) -> None:
-        self._library = _library()
         self._sensor = sensor
-        options = _Options(
-            settings.idle_timeout_s * 1_000_000_000,
-            settings.active_timeout_s * 1_000_000_000,
-            settings.max_open_flows,
-            int(tap),
+        self.counts = Counts()
+        shared = os.memfd_create("cyberterr-meter")
+        try:
+            self._process = _started(settings, shared, tap=tap)
+            assert self._process.stdin is not None  # noqa: S101 - both are pipes
+            assert self._process.stdout is not None  # noqa: S101
+            self._requests, replies = self._process.stdin, self._process.stdout
+            hello = _heard(replies)
+            if hello is None:
+                replies.close()
+                self._end()
+                raise MissingPartError(
+                    "the compiled flow meter is not of this version",
+                    hint="install the package again (pip install .): that compiles it",
+                    where=str(PROGRAM),
+                )
+            self.sandboxed = bool(hello.sandboxed)
+            room = mmap.mmap(shared, 2 * (hello.ahead + hello.block))
+        finally:
+            os.close(shared)
+        starts = (hello.ahead, 2 * hello.ahead + hello.block)
+        self._halves = itertools.cycle(
+            (number, memoryview(room)[start : start + hello.block])
+            for number, start in enumerate(starts)
         )
-        self._meter = self._library.meter_new(ctypes.byref(options))
-        if not self._meter:
-            raise MemoryError("no memory for the flow table")
+        self._asked = self._answered = 0
+        # A thread, because an interrupt in the middle of an answer would lose the place in it.
+        self._answers: queue.Queue[_Answer | None] = queue.Queue(_AT_MOST_UNDER_WAY)
+        self._listener = threading.Thread(
+            target=_listen, args=(replies, self._answers), daemon=True
+        )
+        self._listener.start()
+
+    def __enter__(self) -> Meter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_meter", None):
-            self._library.meter_free(self._meter)
-            self._meter = None
+        if hasattr(self, "_process"):
+            self._end()
 
-    def next_source(self) -> None:
-        """Begin another capture; flows that are open stay open."""
-        self._library.meter_next_source(self._meter)
+    def close(self) -> None:
+        """End the process; what was not collected is lost."""
+        self._end()
+        while self._answers.get() is not None:
+            pass
+        self._listener.join()
+        self._answers.put(None)
 
-    def feed(self, data: memoryview) -> tuple[Status, int]:
-        """Take whole records from *data*, a view of writable memory; how it ended, bytes used."""
-        used = ctypes.c_uint64()
-        start = ctypes.addressof(ctypes.c_char.from_buffer(data)) if data.nbytes else None
-        status = self._library.meter_feed(self._meter, start, data.nbytes, ctypes.byref(used))
-        return Status(status), used.value
+    def read(
+        self, fill: Callable[[memoryview], int | None], *, now_ns: Callable[[], int] | None = None
+    ) -> Iterator[Batch]:
+        """Take one source; flows that are open at its end stay open.
 
-    def expire(self, now_ns: int) -> None:
-        """Close what has been idle at *now_ns*; a quiet live line brings no packet that would."""
-        self._library.meter_expire(self._meter, now_ns)
+        Args:
+            fill: writes the next bytes into the room it is given; how many, None at the end.
+            now_ns: for a live source, the time: what has finished is given after every block,
+                and where *fill* gives 0 bytes, flows that are idle by then are closed.
 
-    def finish(self) -> Iterator[pl.DataFrame]:
-        """Close all open flows, and give them in bounded frames."""
-        more = True
-        while more:
-            more = bool(self._library.meter_finish(self._meter))
-            yield self.flows()
-            self.collected()
+        Raises:
+            MeterError: the process ended.
+        """
+        yield from self.under_way()
+        self._ask(_Operation.BEGIN_SOURCE)
+        status = Status.NEED_MORE
+        while status is Status.NEED_MORE:
+            half, room = next(self._halves)
+            count = fill(room)
+            if count is None:
+                break
+            if count:
+                self._ask(_Operation.FEED, half=half, size=count, flush=now_ns is not None)
+            elif now_ns is not None:
+                self._ask(_Operation.EXPIRE, now_ns=now_ns())
+            for batch in self.under_way(_AT_MOST_UNDER_WAY - 1):
+                status = batch.status
+                yield batch
+        yield from self.under_way()
 
-    def flows(self) -> pl.DataFrame:
-        """The flow table of what has finished since `collected`."""
-        address = ctypes.c_void_p()
-        count = self._library.meter_flows(self._meter, ctypes.byref(address))
-        size = count * _FINISHED.itemsize
-        raw = ctypes.string_at(address.value or 0, size) if count else b""
-        records = np.frombuffer(raw, _FINISHED)
-        order = np.argsort(records["first_packet"], kind="stable")
-        # As plain bytes: numpy copies structured records field by field.
-        plain = np.frombuffer(raw, f"V{_FINISHED.itemsize}")[order]
-        return self._frame(plain.view(_FINISHED))
+    def finish(self) -> Iterator[Batch]:
+        """Close all open flows, and give them in bounded parts; the first holds the last payloads.
 
-    def tapped(self) -> bytes:
-        """The payloads that layer 7 wants, since `collected`; see `TappedHeader` in meter.h."""
-        address = ctypes.c_void_p()
-        size = self._library.meter_tapped(self._meter, ctypes.byref(address))
-        return ctypes.string_at(address.value or 0, size) if size else b""
+        Raises:
+            MeterError: the process ended.
+        """
+        self._ask(_Operation.FINISH)
+        yield from self.under_way()
 
-    def collected(self) -> None:
-        """Free the room of what was collected."""
-        self._library.meter_collected(self._meter)
+    def _ask(self, operation: _Operation, **values: int) -> None:
+        self._asked += operation is not _Operation.BEGIN_SOURCE
+        request = _Request(operation=operation, number=self._asked % 2**32, **values)
+        with contextlib.suppress(BrokenPipeError):  # the missing answer will tell
+            self._requests.write(bytes(request))
 
-    def counts(self) -> Counts:
-        """What went through so far."""
-        raw = _Counts()
-        self._library.meter_counts(self._meter, ctypes.byref(raw))
-        return Counts(*(getattr(raw, name) for name, *_ in _Counts._fields_))
+    def under_way(self, left: int = 0) -> Iterator[Batch]:
+        """Wait for answers until at most *left* requests have none; `read` may leave some behind.
 
-    def _addresses(self, records: npt.NDArray[np.void], *, destination: bool) -> pl.Series:
-        text = ctypes.create_string_buffer(max(1, len(records) * _ADDRESS_TEXT))
-        size = self._library.meter_addresses(
-            records.ctypes.data, len(records), int(destination), ctypes.addressof(text)
+        Raises:
+            MeterError: the process ended.
+        """
+        while self._asked - self._answered > left:
+            answer = self._answers.get()
+            if answer is None:
+                self._answers.put(None)
+                self._answered = self._asked
+                raise MeterError(
+                    f"broke the decoder after packet {self.counts.packets}; "
+                    f"{self.counts.open_flows} open flows are lost",
+                    hint="please report this capture: it shows a defect of cyberterr",
+                )
+            reply = answer.reply
+            # By number: an interrupt may have lost an answer on its way to us.
+            self._answered += (reply.number - reply.more - self._answered) % 2**32
+            names = (name for name, *_ in _Counts._fields_)
+            self.counts = Counts(*(getattr(reply.counts, name) for name in names))
+            yield Batch(
+                Status(reply.status),
+                flow_table(answer.flows, answer.sources, answer.destinations, sensor=self._sensor),
+                answer.tapped,
+                self.counts,
+                reply.position,
+                reply.waiting,
+            )
+
+    def _end(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self._requests.close()
+        self._process.kill()
+        self._process.wait()
+
+
+def _started(settings: MeterSettings, shared: int, *, tap: bool) -> subprocess.Popen[bytes]:
+    second = 1_000_000_000
+    numbers = (
+        settings.idle_timeout_s * second,
+        settings.active_timeout_s * second,
+        settings.max_open_flows,
+        int(tap),
+        shared,
+    )
+    try:
+        return subprocess.Popen(
+            [str(PROGRAM), *map(str, numbers)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            pass_fds=(shared,),
+            env={},
+            start_new_session=True,  # a Ctrl-C on the terminal is for us alone
         )
-        lines = ctypes.string_at(ctypes.addressof(text), max(0, size - 1)).decode("ascii")
-        return pl.Series([lines]).str.split("\n").explode()
-
-    def _frame(self, records: npt.NDArray[np.void]) -> pl.DataFrame:
-        if not len(records):
-            return conform("flows", pl.DataFrame())
-        columns: dict[str, object] = {
-            "flow_id": records["flow_id"],
-            "start": records["start"],
-            "end": records["end"],
-            "src_ip": self._addresses(records, destination=False),
-            "dst_ip": self._addresses(records, destination=True),
-            "src_port": records["source_port"],
-            "dst_port": records["destination_port"],
-            "protocol": records["protocol"],
-            "vlan": records["vlan"],
-            "tunnel": _named(TUNNELS, records["tunnel"]),
-            "state": _named(STATES, records["state"]),
-            "src_syns": records["source_syns"],
-            "rtt": records["rtt"],
-            "end_reason": _named(END_REASONS, records["end_reason"]),
-        }
-        for number, side in enumerate(("src", "dst")):
-            for name in ("packets", "bytes", "payload", "flags", "ttl"):
-                columns[f"{side}_{name}"] = records[name][:, number]
-            for name, field in (("len", "length"), ("gap", "gap")):
-                for position, stat in enumerate(("min", "mean", "max", "std")):
-                    columns[f"{side}_{name}_{stat}"] = records[field][:, number, position]
-        frame = pl.DataFrame({n: _contiguous(c) for n, c in columns.items()}).with_columns(
-            pl.col("start", "end").cast(pl.Datetime("ns", "UTC")),
-            pl.lit(self._sensor).alias("sensor"),
-            pl.when(pl.col("vlan") > 0).then("vlan"),
-            *(
-                pl.when(pl.col(f"{side}_packets") > 0).then(f"{side}_{name}")
-                for side in ("src", "dst")
-                for name in ("flags", "ttl")
-            ),
-            pl.col(pl.Float32).fill_nan(None),
-        )
-        return conform("flows", frame)
+    except OSError as error:
+        raise MissingPartError(
+            f"the compiled flow meter cannot be started: {error.strerror}",
+            hint="install the package (pip install .): that compiles it",
+            where=str(PROGRAM),
+        ) from None
 
 
-def _named(names: tuple[str | None, ...], codes: npt.NDArray[np.uint8]) -> pl.Series:
-    return pl.Series(names, dtype=pl.String).gather(codes)
+def _heard(replies: IO[bytes]) -> _Hello | None:
+    """What the process says of itself; None where it is not the one that this file expects."""
+    hello = _Hello()
+    expected = (FINISHED.itemsize, HEADER.size, ctypes.sizeof(_Counts))
+    if not _filled(replies, memoryview(hello).cast("B")):
+        return None
+    sizes = (hello.flow_size, hello.header_size, hello.counts_size)
+    return hello if sizes == expected else None
 
 
-def _contiguous(column: object) -> object:
-    return np.ascontiguousarray(column) if isinstance(column, np.ndarray) else column
+def _listen(replies: IO[bytes], answers: queue.Queue[_Answer | None]) -> None:
+    """Put every answer into *answers*, and None after the last."""
+    with replies:
+        while True:
+            reply = _Reply()
+            if not _filled(replies, memoryview(reply).cast("B")):
+                break
+            sizes = (reply.tapped, reply.flows, reply.sources, reply.destinations)
+            parts = [bytearray(size) for size in sizes]
+            if not all(_filled(replies, memoryview(part)) for part in parts):
+                break
+            tapped, flows, sources, destinations = map(bytes, parts)
+            answers.put(_Answer(reply, flows, tapped, sources, destinations))
+    answers.put(None)
+
+
+def _filled(replies: IO[bytes], room: memoryview) -> bool:
+    """Read until *room* is full; false where the process ended before."""
+    while room:
+        count = replies.readinto(room)  # type: ignore[attr-defined]  # an unbuffered FileIO
+        if not count:
+            return False
+        room = room[count:]
+    return True

@@ -23,6 +23,8 @@ BATCH = 65_536
 """The most rows of one frame."""
 LATE_NS = 60 * 10**9
 """How much out of order packets may come, after others have moved the clock."""
+EPOCH = 1_024
+"""Packets that must agree that time has passed: one wrong clock moves nothing."""
 FRAGMENTS_KEPT = 4_096
 FRAGMENT_NS = 30 * 10**9
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
@@ -227,6 +229,7 @@ def meter(
     open_flows: OrderedDict[Key, Flow] = OrderedDict()  # the one idle longest first
     fragments: OrderedDict[tuple[str, str, int, int], _Fragment] = OrderedDict()
     finished: list[tuple[Flow, EndReason]] = []
+    epoch_oldest_ns = math.inf
     for number, whole in enumerate(packets):
         packet = _with_ports(whole, fragments)
         key = _key(packet)
@@ -244,7 +247,10 @@ def meter(
         sent_by_src = flow.add(packet)
         if tap is not None and _wanted(packet, flow, sent_by_src):
             tap(_tapped(packet, flow, sent_by_src))
-        _expire(open_flows, finished, packet.time_ns - idle_ns - LATE_NS)
+        epoch_oldest_ns = min(epoch_oldest_ns, packet.time_ns)
+        if number % EPOCH == EPOCH - 1:
+            _expire(open_flows, finished, epoch_oldest_ns - idle_ns - LATE_NS)
+            epoch_oldest_ns = math.inf
         if len(finished) >= BATCH:
             yield _frame(finished, sensor)
             finished.clear()
@@ -333,7 +339,7 @@ def _with_ports(
 
 
 def _expire(
-    open_flows: OrderedDict[Key, Flow], finished: list[tuple[Flow, EndReason]], before_ns: int
+    open_flows: OrderedDict[Key, Flow], finished: list[tuple[Flow, EndReason]], before_ns: float
 ) -> None:
     while open_flows and next(iter(open_flows.values())).end_ns < before_ns:
         finished.append((open_flows.popitem(last=False)[1], "idle"))

@@ -8,7 +8,8 @@ from ipaddress import IPv6Address
 
 from cyberterr.flows.layer7 import Message
 
-_HEADER = struct.Struct("=QqQQQQIIHHBBBB")  # TappedHeader in native/meter.h
+HEADER = struct.Struct("=QqQQQQIIHHBBBB")
+"""`TappedHeader` of native/meter.h."""
 _REMEMBERED = 65_536
 _text_of: dict[tuple[int, int, int], str] = {}
 
@@ -27,14 +28,14 @@ def _address(high: int, low: int, v4: int) -> str:
 
 
 def messages(raw: bytes) -> Iterator[Message]:
-    """The messages in *raw*, as `Meter.tapped` gave it, in the order of the capture."""
+    """The messages in *raw*, as the meter gave it, in the order of the capture."""
     at = 0
     while at < len(raw):
         (
             flow_id, time_ns, source_high, source_low, destination_high, destination_low,
             seq, size, source_port, destination_port, protocol, from_source, v4, _,
-        ) = _HEADER.unpack_from(raw, at)  # fmt: skip
-        at += _HEADER.size
+        ) = HEADER.unpack_from(raw, at)  # fmt: skip
+        at += HEADER.size
         yield Message(
             time_ns,
             flow_id,

@@ -135,8 +135,9 @@ def _program(name: str, version: tuple[str, ...], *, adds: str, remedy: str) -> 
 
 
 def _meter() -> str:
-    Meter(MeterSettings(), sensor="doctor", tap=False)
-    return "compiled, loads"
+    with Meter(MeterSettings(), sensor="doctor", tap=False) as meter:
+        walls = "may only read and write (seccomp)" if meter.sandboxed else "without a sandbox here"
+    return f"compiled, starts, {walls}"
 
 
 def _detectors() -> str:

@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 from cyberterr.capture.tshark import Reading, read_file
 from cyberterr.config import Meter as Settings
-from cyberterr.flows.meter import Meter, Status
+from cyberterr.flows.meter import Meter
 from cyberterr.flows.reference import meter
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
@@ -40,17 +40,9 @@ pytestmark = pytest.mark.skipif(
 
 
 def by_our_meter(path: Path) -> pl.DataFrame:
-    metering = Meter(Settings(), sensor="test", tap=False)
-    rest = memoryview(bytearray(path.read_bytes()))
-    frames = []
-    while True:
-        status, used = metering.feed(rest)
-        rest = rest[used:]
-        if status is not Status.FULL:
-            break
-        frames.append(metering.flows())
-        metering.collected()
-    return pl.concat([*frames, *metering.finish()])
+    with Meter(Settings(), sensor="test", tap=False) as metering, path.open("rb") as capture:
+        batches = list(metering.read(lambda room: capture.readinto(room) or None))
+        return pl.concat([batch.flows for batch in (*batches, *metering.finish())])
 
 
 def by_pyshark(path: Path) -> pl.DataFrame:

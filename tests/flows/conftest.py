@@ -1,5 +1,6 @@
 """The messages of a golden capture, and the tables that layer 7 makes of them."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from cyberterr.config import Settings
 from cyberterr.contracts import Tables
 from cyberterr.flows.layer7 import Layer7, Message
-from cyberterr.flows.meter import Meter, Status
+from cyberterr.flows.meter import Meter
 from cyberterr.flows.tapped import messages
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
@@ -17,16 +18,11 @@ GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 @pytest.fixture(scope="session")
 def golden_messages() -> Callable[[str], list[Message]]:
     def read(name: str) -> list[Message]:
-        meter = Meter(Settings().meter, sensor="test", tap=True)
-        data = memoryview(bytearray((GOLDEN / name).read_bytes()))
-        found: list[Message] = []
-        status, at = Status.FULL, 0
-        while status is Status.FULL:
-            status, used = meter.feed(data[at:])
-            at += used
-            found += messages(meter.tapped())
-            meter.collected()
-        return found
+        data = io.BytesIO((GOLDEN / name).read_bytes())
+        with Meter(Settings().meter, sensor="test", tap=True) as meter:
+            batches = list(meter.read(lambda room: data.readinto(room) or None))
+            batches += meter.finish()
+        return [message for batch in batches for message in messages(batch.tapped)]
 
     return read
 

@@ -1,5 +1,6 @@
 """The compiled meter on real captures, in every dress a capture can wear, and on broken ones."""
 
+import io
 import random
 import struct
 from pathlib import Path
@@ -17,26 +18,15 @@ BROWSING = GOLDEN / "workshop_2011_browse.pcap"
 
 def metered(*captures: bytes, settings: Settings | None = None, block: int = 1 << 20):
     """Flows, counts and last status of *captures*, fed in blocks of *block* bytes."""
-    meter = Meter(settings or Settings(), sensor="test", tap=True)
     frames, status = [], Status.NEED_MORE
-    for capture in captures:
-        meter.next_source()
-        waiting = bytearray()
-        for start in range(0, len(capture), block):
-            waiting += capture[start : start + block]
-            status = Status.FULL
-            while status is Status.FULL and waiting:
-                status, used = meter.feed(memoryview(waiting))
-                del waiting[:used]
-                if status is Status.FULL:
-                    frames.append(meter.flows())
-                    meter.collected()
-            if status in (Status.NO_CAPTURE, Status.CORRUPT):
-                break
-    frames.append(meter.flows())
-    meter.collected()
-    frames += list(meter.finish())
-    return pl.concat(frames), meter.counts(), status
+    with Meter(settings or Settings(), sensor="test", tap=True) as meter:
+        for capture in captures:
+            data = io.BytesIO(capture)
+            for batch in meter.read(lambda room, data=data: data.readinto(room[:block]) or None):
+                frames.append(batch.flows)
+                status = batch.status
+        frames += [batch.flows for batch in meter.finish()]
+        return pl.concat(frames), meter.counts, status
 
 
 def records(capture: bytes) -> list[tuple[int, int, int, bytes]]:
@@ -121,7 +111,7 @@ def test_pcapng_with_two_interfaces_gives_the_same_flows(browsing, plain, order)
     assert_frame_equal(flows, plain[0])
 
 
-@pytest.mark.parametrize("block_size", [1, 7, 1000, 1 << 20])
+@pytest.mark.parametrize("block_size", [13, 1000, 1 << 20])
 def test_the_size_of_the_blocks_changes_nothing(browsing, plain, block_size):
     flows, _, _ = metered(as_pcap(browsing), block=block_size)
     assert_frame_equal(flows, plain[0])
@@ -204,19 +194,17 @@ SMALL = [path for path in sorted(GOLDEN.glob("*.pcap*")) if 24 <= path.stat().st
 @pytest.mark.parametrize("path", SMALL, ids=lambda path: path.name)
 def test_a_capture_cut_at_any_byte_gives_the_packets_before_the_cut(path):
     whole = path.read_bytes()
-    meter = Meter(Settings(max_open_flows=1_000), sensor="test", tap=True)
     packets = -1
-    for end in range(len(whole) + 1):
-        before = meter.counts()
-        meter.next_source()
-        meter.feed(memoryview(bytearray(whole[:end])))
-        now = meter.counts()
-        meter.collected()
-        assert now.packets - before.packets >= packets
-        packets = now.packets - before.packets
-    frames = list(meter.finish())
-    total = sum(f["src_packets"].sum() + f["dst_packets"].sum() for f in frames)
-    assert total <= meter.counts().ip_packets
+    with Meter(Settings(max_open_flows=1_000), sensor="test", tap=True) as meter:
+        for end in range(len(whole) + 1):
+            before, data = meter.counts.packets, io.BytesIO(whole[:end])
+            for _ in meter.read(lambda room, data=data: data.readinto(room) or None):
+                pass
+            assert meter.counts.packets - before >= packets
+            packets = meter.counts.packets - before
+        frames = [batch.flows for batch in meter.finish()]
+        total = sum(f["src_packets"].sum() + f["dst_packets"].sum() for f in frames)
+        assert total <= meter.counts.ip_packets
 
 
 MUTATED = [
@@ -236,3 +224,55 @@ def test_a_hundred_mutants_are_read_without_harm(name):
         flows, counts, _ = metered(bytes(mutant))
         assert isinstance(counts, Counts)
         assert flows["src_packets"].sum() + flows["dst_packets"].sum() == counts.ip_packets
+
+
+HOUR, YEARS = 3_600, 60 * 365 * 86_400
+
+
+def long_session(packets: int) -> list[tuple[int, int, int, bytes]]:
+    """Two TCP connections that speak in turn, a packet a second."""
+    ethernet = bytes(12) + b"\x08\x00"
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 40, 0, 0, 64, 6, 0)
+    found = []
+    for n in range(packets):
+        addresses = struct.pack("!II", 0x0A000001 + n % 2, 0x0A0000FE)
+        ack = struct.pack("!HHIIBBHHH", 40_000, 443, n, 0, 0x50, 0x10, 0, 0, 0)
+        found.append((1_700_000_000 + n, 0, 54, ethernet + header + addresses + ack))
+    return found
+
+
+def other_machine(seconds: int) -> tuple[int, int, int, bytes]:
+    addresses = struct.pack("!II", 0x0A000009, 0x0A0000FE)
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 28, 0, 0, 64, 17, 0)
+    udp = struct.pack("!HHHH", 123, 123, 8, 0)
+    return seconds, 0, 42, bytes(12) + b"\x08\x00" + header + addresses + udp
+
+
+@pytest.mark.parametrize("jump", [YEARS, -YEARS // 2, 10 * HOUR, -10 * HOUR])
+def test_one_packet_with_a_wrong_clock_cuts_no_other_flow(jump):
+    session = long_session(600)
+    strange = other_machine(1_700_000_000 + jump)
+    flows, counts, _ = metered(as_pcap([*session[:300], strange, *session[300:]]))
+    alone, _, _ = metered(as_pcap(session))
+    assert_frame_equal(flows.filter(pl.col("src_port") != 123), alone)
+    assert counts.jumps_back == 1
+
+
+def test_two_clocks_in_one_capture_give_the_flows_of_each():
+    """A merged capture of two sensors, one of them ten hours ahead."""
+    session = long_session(1_500)
+    ahead = [other_machine(1_700_000_000 + 10 * HOUR + n) for n in range(1_500)]
+    mixed = [packet for pair in zip(session, ahead, strict=True) for packet in pair]
+    flows, counts, _ = metered(as_pcap(mixed))
+    apart, _, _ = metered(as_pcap(session), as_pcap(ahead))
+    assert_frame_equal(flows.sort("flow_id"), apart.sort("flow_id"))
+    assert counts.jumps_back == 1_499
+
+
+def test_a_clock_that_is_set_back_loses_no_packet():
+    session = long_session(1_500)
+    earlier = [(seconds - 7 * HOUR, *rest) for seconds, *rest in session]
+    flows, counts, _ = metered(as_pcap([*session, *earlier]))
+    assert flows["src_packets"].sum() + flows["dst_packets"].sum() == 3_000
+    assert flows.height == 4, "each connection is cut where its own clock jumps, and nowhere else"
+    assert counts.jumps_back == 1

@@ -142,6 +142,12 @@ def tapped(*packets):
     return found
 
 
+def test_one_packet_with_a_wrong_clock_cuts_no_other_flow():
+    strange = packet(60 * 365 * 86_400, ("10.0.0.9", 123), ("10.0.0.8", 123), protocol=17)
+    table = flows(*(packet(n) for n in range(200)), strange, *(packet(200 + n) for n in range(200)))
+    assert table.filter(pl.col("src_port") != 123)["src_packets"].to_list() == [400]
+
+
 def test_layer_7_gets_the_beginning_of_a_connection_in_the_flows_direction():
     sent = [answer(at, payload=b"%d" % at) for at in range(20)]
     found = tapped(packet(0, flags=SYN), *sent)

@@ -79,7 +79,7 @@ static int64_t ticks_to_ns(const Interface *interface, uint64_t ticks) {
     uint64_t rest = ticks % per_second;
     int64_t whole = clamp_seconds(ticks / per_second) + interface->offset_s;
     if (whole > 9000000000) whole = 9000000000;
-    if (whole < -9000000000) whole = -9000000000;
+    if (whole < 0) whole = 0; /* so that no difference of two times overflows */
     if (SECOND % per_second == 0) return whole * (int64_t)SECOND + (int64_t)(rest * (SECOND / per_second));
     return whole * (int64_t)SECOND + (int64_t)((double)rest * 1e9 / (double)per_second);
 }

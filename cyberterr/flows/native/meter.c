@@ -9,11 +9,11 @@
 #include "packet.h"
 
 enum { NONE = 0xffffffff };
-enum { FINISHED_ROOM = 32768 };                     /* finished flows between two collections */
 enum { TAP_ROOM = 4 << 20, TAP_SPARE = 65536 + 128 }; /* bytes; the spare fits one more payload */
 enum { FRAGMENTS = 4096 };
 static const int64_t FRAGMENT_NS = 30 * 1000000000LL;
 static const int64_t LATE_NS = 60 * 1000000000LL; /* merged captures run out of order a little */
+enum { EPOCH = 1024 }; /* packets that must agree that time has passed: one wrong clock moves nothing */
 
 enum { FIN = 0x01, SYN = 0x02, RST = 0x04, ACK = 0x10 };
 enum Protocol { ICMP = 1, TCP = 6, UDP = 17 };
@@ -68,7 +68,10 @@ struct Meter {
     uint32_t finished_count;
     uint8_t *tap;
     uint64_t tap_size;
+    bool fresh; /* no packet of this source yet */
     int64_t previous_ns;
+    int64_t clock_ns, epoch_oldest_ns; /* all packets of the last whole epoch are later than the clock */
+    uint32_t epoch_packets;
     Fragment fragments[FRAGMENTS];
     Framing framing;
 };
@@ -102,6 +105,9 @@ Meter *meter_new(const MeterOptions *options) {
     }
     memset(m->buckets, 0xff, buckets * sizeof *m->buckets);
     m->free_list = m->queue_head = m->queue_tail = NONE;
+    m->fresh = true;
+    m->clock_ns = INT64_MIN / 2;
+    m->epoch_oldest_ns = INT64_MAX;
     return m;
 }
 
@@ -122,6 +128,7 @@ static void add_source_counts(const Meter *m, MeterCounts *counts) {
 void meter_next_source(Meter *m) {
     add_source_counts(m, &m->counts);
     framing_reset(&m->framing);
+    m->fresh = true;
 }
 
 /* ---- finishing a flow ---- */
@@ -401,17 +408,30 @@ static void match_fragment(Meter *m, Packet *p, int64_t time) {
     }
 }
 
+static void follow_clock(Meter *m, int64_t time) {
+    MeterCounts *c = &m->counts;
+    if (c->packets == 1) c->first_ns = c->last_ns = time;
+    if (m->fresh) c->source_first_ns = m->previous_ns = time;
+    m->fresh = false;
+    if (time < m->previous_ns) c->backwards++;
+    if (time < m->previous_ns - LATE_NS) c->jumps_back++;
+    m->previous_ns = time;
+    if (time < c->first_ns) c->first_ns = time;
+    if (time > c->last_ns) c->last_ns = time;
+    if (time < m->epoch_oldest_ns) m->epoch_oldest_ns = time;
+    if (++m->epoch_packets < EPOCH) return;
+    m->clock_ns = m->epoch_oldest_ns;
+    m->epoch_oldest_ns = INT64_MAX;
+    m->epoch_packets = 0;
+}
+
 static void take(Meter *m, const Frame *frame) {
     Packet p;
     MeterCounts *c = &m->counts;
     c->packets++;
     c->wire_bytes += frame->frame.wire;
     if (frame->frame.captured < frame->frame.wire) c->cut_short++;
-    if (c->packets == 1) c->first_ns = c->last_ns = m->previous_ns = frame->time_ns;
-    if (frame->time_ns < m->previous_ns) c->backwards++;
-    m->previous_ns = frame->time_ns;
-    if (frame->time_ns < c->first_ns) c->first_ns = frame->time_ns;
-    if (frame->time_ns > c->last_ns) c->last_ns = frame->time_ns;
+    follow_clock(m, frame->time_ns);
     switch (decode_packet(frame->link_type, frame->frame, &p)) {
     case DECODED_IP:
         break;
@@ -437,7 +457,7 @@ static void take(Meter *m, const Frame *frame) {
     add(f, &f->side[!from_source], &p, frame->time_ns);
     if (m->tap != NULL && p.payload.captured > 0 && !p.later_fragment && (p.protocol == TCP || p.protocol == UDP))
         tap(m, f, from_source, &p, frame->time_ns);
-    expire(m, frame->time_ns);
+    expire(m, m->clock_ns);
 }
 
 enum MeterStatus meter_feed(Meter *m, const uint8_t *data, uint64_t size, uint64_t *used) {

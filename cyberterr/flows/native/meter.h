@@ -1,4 +1,4 @@
-/* Packets become bidirectional flows, in bounded memory. The library's only door. */
+/* Packets become bidirectional flows, in bounded memory. */
 #ifndef CYBERTERR_METER_H
 #define CYBERTERR_METER_H
 
@@ -43,10 +43,12 @@ typedef struct {
 typedef struct {
     uint64_t packets, wire_bytes;    /* everything that was read */
     uint64_t ip_packets, other, malformed, unknown_link, cut_short;
-    uint64_t flows, evicted, dropped, backwards, without_time, tunnelled, fragments;
-    int64_t first_ns, last_ns;
+    uint64_t flows, evicted, dropped, backwards, jumps_back, without_time, tunnelled, fragments;
+    int64_t first_ns, last_ns, source_first_ns;
     uint32_t unknown_link_type, open_flows;
 } MeterCounts;
+
+enum { FINISHED_ROOM = 32768 }; /* finished flows between two collections, at most */
 
 enum MeterStatus {
     METER_NEED_MORE,   /* all whole records were taken */
@@ -65,7 +67,8 @@ uint32_t meter_flows(Meter *meter, const FinishedFlow **flows);   /* count; mete
 uint64_t meter_tapped(Meter *meter, const uint8_t **bytes);
 void meter_collected(Meter *meter);
 void meter_counts(const Meter *meter, MeterCounts *counts);
-/* Text of one side's addresses, newline after each; returns the bytes written (46 a flow at most). */
+/* Text of one side's addresses, newline after each; returns the bytes written, ADDRESS_TEXT a flow at most. */
+enum { ADDRESS_TEXT = 47 }; /* the longest IPv6 text with IPv4 tail, and a newline */
 uint64_t meter_addresses(const FinishedFlow *flows, uint64_t count, int destination, char *text);
 
 #endif

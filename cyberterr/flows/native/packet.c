@@ -225,6 +225,8 @@ static void forget_transport(Packet *packet) {
     packet->src_port = packet->dst_port = 0;
     packet->tcp_flags = 0;
     packet->tcp_seq = 0;
+    packet->payload_bytes = 0;
+    packet->payload = (Span){NULL, 0, 0};
     packet->later_fragment = packet->first_fragment = false;
 }
 

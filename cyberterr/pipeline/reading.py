@@ -1,0 +1,42 @@
+"""How far the reading of all sources is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from cyberterr.errors import CyberterrError
+
+
+@dataclass(slots=True)
+class Reading:
+    """How far the reading is; a caller may look at it at any time."""
+
+    bytes_total: int | None = 0
+    """on disk; None where a source does not say (a pipe, a live interface)"""
+    bytes: int = 0
+    packets: int = 0
+    flows: int = 0
+    evicted: int = 0
+    dropped: int = 0
+    source: str = ""
+    """what is being read now"""
+    clock_ns: int = 0
+    """time the packets have reached"""
+    warnings: list[str] = field(default_factory=list)
+    errors: list[CyberterrError] = field(default_factory=list)
+    """sources that could not be read; the others were"""
+    changed: Callable[[Reading], None] = lambda _: None
+    """called after each block"""
+
+    interrupted: bool = False
+
+    def interrupt(self) -> None:
+        """Note that a person or the system ended the reading."""
+        self.interrupted = True
+        self.warn("interrupted: only what was read until then was judged")
+
+    def warn(self, text: str) -> None:
+        """Remember a warning, once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
