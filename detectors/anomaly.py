@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from cyberterr.contracts import (
     Card,
     Claim,
-    Explanation,
     Measure,
     Merge,
     Picture,
@@ -24,6 +23,8 @@ from cyberterr.contracts import (
     Text,
     View,
     distinct,
+    explained,
+    moment,
     own,
     sketch,
     window_of,
@@ -318,7 +319,7 @@ def _claim(
     centre = normal.filter(pl.col("part") == "centre").sort("feature")["value"].to_list()
     order = [int(place) for place in np.argsort(-z)[:3]]
     top = FEATURES[order[0]]
-    now, usual = math.expm1(values[order[0]]), math.expm1(centre[order[0]])
+    now, usual = (f"{math.expm1(amounts[order[0]]):,.0f}" for amounts in (values, centre))
     src = view.site.name_of(row["src"])
     towards_en = f" towards {row['dst']}" if row["dst"] else ""
     towards_fr = f" vers {row['dst']}" if row["dst"] else ""
@@ -328,8 +329,8 @@ def _claim(
         family="anomaly",
         severity=Severity.MEDIUM if alarm else Severity.LOW,
         score=min(1.0, max(0.0, 1.0 - share)),
-        start=_moment(row["first"]),
-        end=_moment(row["last"]),
+        start=moment(row["first"]),
+        end=moment(row["last"]),
         actor=row["src"],
         victim=row["dst"] or None,
         scope=row["kind"],
@@ -338,38 +339,50 @@ def _claim(
             f"{src} ne se comporte pas comme en période saine{towards_fr}",
         ),
         reason=Text(
-            f"{src} had {now:,.0f} {LABELS[top].en} in an hour{towards_en}; the usual is "
-            f"{usual:,.0f}. No clean hour looked like this one.",
-            f"{src} : {now:,.0f} {LABELS[top].fr} en une heure{towards_fr} ; d'habitude "
-            f"{usual:,.0f}. Aucune heure saine ne ressemblait à celle-ci.",
+            f"{src} had {now} {LABELS[top].en} in an hour{towards_en}; the usual is "
+            f"{usual}. No clean hour looked like this one.",
+            f"{src} : {now.replace(',', ' ')} {LABELS[top].fr} en une heure{towards_fr} ; "
+            f"d'habitude {usual.replace(',', ' ')}. Aucune heure saine ne ressemblait à celle-ci.",
         ),
         measures=(
-            Measure(name="share_of_clean_hours_above", value=share, unit="share"),
+            Measure(
+                name="share_of_clean_hours_above",
+                label=Text(
+                    "share of clean hours that look odder", "part des heures saines plus étranges"
+                ),
+                value=share,
+                unit="share",
+            ),
             *(
                 Measure(
                     name=FEATURES[place],
+                    label=LABELS[FEATURES[place]],
                     value=math.expm1(values[place]),
                     baseline=math.expm1(centre[place]),
                 )
                 for place in order
             ),
-            Measure(name="furthest_robust_z", value=float(z[order[0]]), baseline=ALARM_Z),
+            Measure(
+                name="furthest_robust_z",
+                label=Text(
+                    "distance of the furthest amount from usual",
+                    "écart du chiffre le plus éloigné de l'habitude",
+                ),
+                value=float(z[order[0]]),
+                baseline=ALARM_Z,
+            ),
         ),
-        explanations=(Explanation(text=CHANGE, state="not_checked"),),
+        explanations=(explained(CHANGE, None),),
         not_examined=BLIND,
         next_steps=STEPS,
         picture=Picture(
             kind="bars",
             x=tuple(float(place) for place in range(len(FEATURES))),
             y=tuple(round(float(value), 3) for value in z),
-            labels=FEATURES,
+            labels=tuple(LABELS.values()),
             y_label=Text("distance from usual", "écart à l'habitude"),
         ),
     )
-
-
-def _moment(nanoseconds: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(nanoseconds / 1e9, dt.UTC)
 
 
 DETECTOR = Anomaly()

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from cyberterr.contracts import (
     Card,
     Claim,
-    Explanation,
     Measure,
     Merge,
     Picture,
@@ -23,6 +22,8 @@ from cyberterr.contracts import (
     Tables,
     Text,
     View,
+    explained,
+    moment,
     own,
     sample,
     times,
@@ -94,6 +95,10 @@ SHARED = Text(
     "A service that several machines here use.",
     "Un service que plusieurs machines d'ici utilisent.",
 )
+HABIT = Text(
+    "Machines here already called it in the clean period.",
+    "Des machines d'ici l'appelaient déjà pendant la période saine.",
+)
 BROKEN = Text(
     "A program that looks for a server that no longer exists.",
     "Un logiciel qui cherche un serveur disparu.",
@@ -122,7 +127,7 @@ class Beacon:
         ),
         proof="starts of connections at steady gaps (spread and share of gaps, as RITA v5 scores)",
         blind_spots=BLIND,
-        innocent=(UPDATES, INSIDE, SHARED, BROKEN),
+        innocent=(UPDATES, INSIDE, SHARED, HABIT, BROKEN),
         attack=("T1071", "T1571"),
         cost="one pass over the flows; at most 1,024 instants per pair and hour",
         tables=("flows", "tls", "http"),
@@ -142,7 +147,6 @@ class Beacon:
     def summarise(self, tables: Tables, site: Site) -> pl.DataFrame:
         """Starts, sizes and names of each pair's connections; TCP only from its beginning."""
         del site
-        keys = ["window", *self.card.keys]
         one_to_many = r"^(22[4-9]\.|23\d\.|255\.|ff)"
         flows = tables.flows.filter(
             pl.col("protocol").is_in([6, 17]),
@@ -150,48 +154,33 @@ class Beacon:
             (pl.col("protocol") != 6) | (pl.col("state") != "OTH"),
             ~pl.col("dst_ip").str.contains(one_to_many),
         )
+        silent = (pl.col("dst_bytes") == 0) | (pl.col("state") == "REJ")
         size = pl.col("src_bytes").cast(pl.Int64).clip(0, SIZE_CAP)
-        calls = (
-            flows.with_columns(window_of("start", self.card), *_pair())
-            .group_by(keys)
-            .agg(
-                calls=pl.len().cast(pl.Int64),
-                starts=times("start"),
-                unanswered=(pl.col("dst_bytes") == 0).sum().cast(pl.Int64)
-                + (pl.col("state") == "REJ").sum().cast(pl.Int64),
-                sent=size.sum(),
-                squares=(size * size).sum(),
-                names=pl.lit([], pl.List(pl.String)).first(),
-            )
+        calls = flows.select(
+            window_of("start", self.card), *_pair(), start="start", silent=silent, size=size
         )
-        heard = pl.concat(
-            [
-                tables.tls.select(*_EVENT, name="server_name"),
-                tables.http.select(*_EVENT, name="host"),
-            ]
-        ).drop_nulls("name")
-        named = (
-            heard.with_columns(window_of("time", self.card), *_pair())
-            .group_by(keys)
+        names = [
+            table.select(window_of("time", self.card), *_pair(), name=pl.col(column))
+            for table, column in ((tables.tls, "server_name"), (tables.http, "host"))
+        ]
+        return (
+            pl.concat([calls, *names], how="diagonal")
+            .group_by("window", *self.card.keys)
             .agg(
-                calls=pl.lit(0, pl.Int64),
-                starts=pl.lit([], pl.List(pl.Int64)).first(),
-                unanswered=pl.lit(0, pl.Int64),
-                sent=pl.lit(0, pl.Int64),
-                squares=pl.lit(0, pl.Int64),
+                calls=pl.col("start").count(),
+                starts=times("start"),
+                unanswered=pl.col("silent").cast(pl.Int64).sum(),
+                sent=pl.col("size").sum(),
+                squares=pl.col("size").pow(2).sum(),
                 names=sample(pl.col("name")),
             )
         )
-        return (
-            pl.concat([calls, named])
-            .group_by(keys)
-            .agg(
-                pl.col("calls", "unanswered", "sent", "squares").sum(),
-                pl.col("starts").explode().drop_nulls().sort(),
-                sample(pl.col("names").explode()),
-            )
-            .select(*keys, *self.card.columns)
-        )
+
+    def learn(self, summary: pl.DataFrame, site: Site) -> pl.DataFrame:
+        """Destinations that machines here called when all was clean, with the names they had."""
+        del site
+        names = pl.col("names").explode().drop_nulls().unique().sort()
+        return summary.group_by("dst", "port").agg(names).sort("dst", "port")
 
     def judge(self, view: View) -> Iterator[Claim]:
         """Pairs that called in this window and kept time over it and the day before."""
@@ -225,9 +214,6 @@ class Beacon:
             rhythm = _rhythm(np.array(row["starts"], dtype=np.int64) / 1e9)
             if rhythm:
                 yield _claim(row, rhythm, view)
-
-
-_EVENT = ("time", "src_ip", "dst_ip", "dst_port", "protocol")
 
 
 def _pair() -> tuple[pl.Expr, ...]:
@@ -273,18 +259,27 @@ def _rhythm(starts: NDArray[np.float64]) -> dict[str, float] | None:
     }
 
 
+def _new(row: dict[str, Any], normal: pl.DataFrame | None) -> bool | None:
+    """Whether nobody here called this destination, or its name, when all was clean."""
+    if normal is None:
+        return None
+    by_address = (pl.col("dst") == row["dst"]) & (pl.col("port") == row["port"])
+    by_name = pl.col("names").list.set_intersection(row["names"]).list.len() > 0
+    return normal.filter(by_address | by_name).is_empty()
+
+
 def _known(names: list[str]) -> bool:
     return bool(names) and all(
         any(name == good or name.endswith("." + good) for good in KNOWN) for name in names
     )
 
 
-def _severity(row: dict[str, Any], rhythm: dict[str, float]) -> Severity:
-    if row["own_dst"] or row["callers"] >= POPULAR or _known(row["names"]):
+def _severity(row: dict[str, Any], rhythm: dict[str, float], new: bool | None) -> Severity:
+    if row["own_dst"] or row["callers"] >= POPULAR or _known(row["names"]) or new is False:
         return Severity.LOW
     fast = rhythm["usual"] <= FAST_S
     if row["port"] in WEB:
-        sure = fast and rhythm["calls"] >= SURE_CALLS
+        sure = (fast or new) and rhythm["calls"] >= SURE_CALLS
         return Severity.MEDIUM if sure else Severity.LOW
     if row["port"] in KEEP_ALIVE:
         return Severity.LOW
@@ -294,8 +289,9 @@ def _severity(row: dict[str, Any], rhythm: dict[str, float]) -> Severity:
 
 def _claim(row: dict[str, Any], rhythm: dict[str, float], view: View) -> Claim:
     src = view.site.name_of(row["src"])
-    name = f"{row['names'][0]} ({row['dst']})" if row["names"] else view.site.name_of(row["dst"])
-    calls, usual = row["calls"], rhythm["usual"]
+    called = [name for name in row["names"] if name != row["dst"]]
+    name = f"{called[0]} ({row['dst']})" if called else view.site.name_of(row["dst"])
+    calls, usual, new = row["calls"], rhythm["usual"], _new(row, view.normal)
     mean = row["sent"] / calls
     uneven = math.sqrt(max(0.0, row["squares"] / calls - mean * mean)) / mean if mean else 0.0
     parts = (
@@ -309,47 +305,79 @@ def _claim(row: dict[str, Any], rhythm: dict[str, float], view: View) -> Claim:
     every = max(1, -(-len(starts) // 500))
     shown = [start / 1e9 for start in starts][::every]
     clock = f"{usual:.1f} s" if usual < 120 else f"{usual / 60:.0f} min"
+    horloge = clock.replace(".", ",")
     quiet_en = " Nobody answered most of them." if silent > 0.5 else ""
     quiet_fr = " La plupart sont restés sans réponse." if silent > 0.5 else ""
     return Claim(
         rule="beacon",
         family="beacon",
-        severity=_severity(row, rhythm),
+        severity=_severity(row, rhythm, new),
         score=min(1.0, max(0.0, sum(parts) / len(parts))),
-        start=_moment(starts[0]),
-        end=_moment(starts[-1]),
+        start=moment(starts[0]),
+        end=moment(starts[-1]),
         actor=row["src"],
         victim=row["dst"],
         victim_port=row["port"],
         scope=f"{row['protocol']}/{row['port']}",
-        title=Text(f"{src} calls {name} every {clock}", f"{src} appelle {name} toutes les {clock}"),
+        title=Text(
+            f"{src} calls {name} every {clock}", f"{src} appelle {name} toutes les {horloge}"
+        ),
         reason=Text(
             f"{src} called {name}, port {row['port']}, {calls} times at a steady {clock}, as a "
             f"remote-controlled program would.{quiet_en}",
-            f"{src} a appelé {name}, port {row['port']}, {calls} fois, toutes les {clock}, comme "
+            f"{src} a appelé {name}, port {row['port']}, {calls} fois, toutes les {horloge}, comme "
             f"le ferait un programme piloté à distance.{quiet_fr}",
         ),
         measures=(
-            Measure(name="calls", value=calls, unit="connections", baseline=MIN_CALLS),
-            Measure(name="usual_gap", value=round(usual, 3), unit="seconds"),
-            Measure(name="spread_of_gaps", value=round(rhythm["spread"], 3), baseline=MAX_SPREAD),
-            Measure(name="steady_gaps", value=round(rhythm["steady"], 3), baseline=0.35),
-            Measure(name="spread_of_sizes", value=round(uneven, 3)),
-            Measure(name="unanswered", value=round(silent, 3), unit="share"),
-            Measure(name="machines_that_call_it", value=row["callers"], baseline=POPULAR),
+            Measure(
+                name="calls",
+                label=Text("calls", "appels"),
+                value=calls,
+                unit="connections",
+                baseline=MIN_CALLS,
+            ),
+            Measure(
+                name="usual_gap",
+                label=Text("usual time between calls", "intervalle habituel entre appels"),
+                value=round(usual, 3),
+                unit="seconds",
+            ),
+            Measure(
+                name="spread_of_gaps",
+                label=Text("spread of the intervals", "dispersion des intervalles"),
+                value=round(rhythm["spread"], 3),
+                baseline=MAX_SPREAD,
+            ),
+            Measure(
+                name="steady_gaps",
+                label=Text("share of steady intervals", "part des intervalles réguliers"),
+                value=round(rhythm["steady"], 3),
+                baseline=0.35,
+            ),
+            Measure(
+                name="spread_of_sizes",
+                label=Text("spread of the sizes", "dispersion des tailles"),
+                value=round(uneven, 3),
+            ),
+            Measure(
+                name="unanswered",
+                label=Text("calls without answer", "appels sans réponse"),
+                value=round(silent, 3),
+                unit="share",
+            ),
+            Measure(
+                name="machines_that_call_it",
+                label=Text("machines here that call it", "machines d'ici qui l'appellent"),
+                value=row["callers"],
+                baseline=POPULAR,
+            ),
         ),
         explanations=(
-            _explained(INSIDE, bool(row["own_dst"])),
-            _explained(SHARED, row["callers"] >= POPULAR),
-            Explanation(
-                text=UPDATES,
-                state="holds"
-                if _known(row["names"])
-                else "excluded"
-                if row["names"]
-                else "not_checked",
-            ),
-            Explanation(text=BROKEN, state="not_checked" if silent > 0.5 else "excluded"),
+            explained(INSIDE, bool(row["own_dst"])),
+            explained(SHARED, row["callers"] >= POPULAR),
+            explained(HABIT, None if new is None else not new),
+            explained(UPDATES, _known(row["names"]) if row["names"] else None),
+            explained(BROKEN, None if silent > 0.5 else False),
         ),
         not_examined=BLIND,
         next_steps=STEPS,
@@ -362,14 +390,6 @@ def _claim(row: dict[str, Any], rhythm: dict[str, float], view: View) -> Claim:
             y_label=Text("calls", "appels"),
         ),
     )
-
-
-def _explained(text: Text, holds: bool) -> Explanation:
-    return Explanation(text=text, state="holds" if holds else "excluded")
-
-
-def _moment(nanoseconds: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(nanoseconds / 1e9, dt.UTC)
 
 
 DETECTOR = Beacon()

@@ -11,7 +11,6 @@ import polars as pl
 from cyberterr.contracts import (
     Card,
     Claim,
-    Explanation,
     Measure,
     Merge,
     Picture,
@@ -21,6 +20,7 @@ from cyberterr.contracts import (
     Text,
     View,
     distinct,
+    explained,
     sketch,
     times,
     window_of,
@@ -218,11 +218,11 @@ class BruteForce:
         del site
         rows = pl.concat(
             [
-                _sessions(tables.flows, self.card).with_columns(pl.col("dst_port").cast(pl.Int64)),
-                _logins(tables.login, self.card).with_columns(pl.col("dst_port").cast(pl.Int64)),
-                _ssh(tables.ssh, self.card).with_columns(pl.col("dst_port").cast(pl.Int64)),
+                _sessions(tables.flows, self.card),
+                _logins(tables.login, self.card),
+                _ssh(tables.ssh, self.card),
             ],
-            how="diagonal",
+            how="diagonal_relaxed",
         )
         return rows.group_by("window", *self.card.keys).agg(
             sessions=(pl.col("bucket") >= 0).sum().cast(pl.Int64),
@@ -240,16 +240,8 @@ class BruteForce:
         found = _suspicious(view.window)
         if found.is_empty():
             return
-        before = (
-            pl.concat(
-                [
-                    _suspicious(view.history.filter(pl.col("window") == window))
-                    for window in view.history["window"].unique()
-                ]
-            )
-            if view.history.height
-            else found.clear()
-        )
+        hours = view.history.partition_by("window") if view.history.height else []
+        before = pl.concat([found.clear(), *map(_suspicious, hours)])
         for row in found.iter_rows(named=True):
             habit = before.filter(
                 pl.col("src_ip") == row["src_ip"],
@@ -346,27 +338,50 @@ def _claim(row: dict[str, Any], habit: int, view: View) -> Claim:
             f"{row['rate']:.0f} fois par minute : {proof[1]}.",
         ),
         measures=(
-            Measure(name="refused_logins", value=refused, unit="logins", baseline=FAILURES),
-            Measure(name="short_sessions", value=short, unit="sessions", baseline=SESSIONS),
-            Measure(name="rate", value=round(row["rate"], 2), unit="per minute", baseline=RATE),
-            Measure(name="equal_size_share", value=round(row["uniform"], 3), baseline=UNIFORM),
-            Measure(name="accepted_logins", value=accepted, unit="logins"),
-            Measure(name="accounts", value=float(row["names"]), unit="accounts"),
+            Measure(
+                name="refused_logins",
+                label=Text("logins refused", "connexions refusées"),
+                value=refused,
+                unit="logins",
+                baseline=FAILURES,
+            ),
+            Measure(
+                name="short_sessions",
+                label=Text("short sessions", "sessions courtes"),
+                value=short,
+                unit="sessions",
+                baseline=SESSIONS,
+            ),
+            Measure(
+                name="rate",
+                label=Text("tries while it lasted", "essais pendant l'attaque"),
+                value=round(row["rate"], 2),
+                unit="per minute",
+                baseline=RATE,
+            ),
+            Measure(
+                name="equal_size_share",
+                label=Text("share of sessions of equal size", "part des sessions de même taille"),
+                value=round(row["uniform"], 3),
+                baseline=UNIFORM,
+            ),
+            Measure(
+                name="accepted_logins",
+                label=Text("logins accepted", "connexions acceptées"),
+                value=accepted,
+                unit="logins",
+            ),
+            Measure(
+                name="accounts",
+                label=Text("accounts tried", "comptes essayés"),
+                value=float(row["names"]),
+                unit="accounts",
+            ),
         ),
         explanations=(
-            Explanation(
-                text=STORED,
-                state="holds" if stored else "excluded" if seen else "not_checked",
-            ),
-            Explanation(
-                text=HABITUAL,
-                state="holds"
-                if habitual
-                else "excluded"
-                if seen or view.history.height
-                else "not_checked",
-            ),
-            Explanation(text=AUTHORISED, state="holds" if allowed else "excluded"),
+            explained(STORED, stored if seen else None),
+            explained(HABITUAL, habitual if seen or view.history.height else None),
+            explained(AUTHORISED, allowed),
         ),
         not_examined=BLIND,
         next_steps=STEPS,

@@ -11,7 +11,6 @@ import polars as pl
 from cyberterr.contracts import (
     Card,
     Claim,
-    Explanation,
     Measure,
     Merge,
     Picture,
@@ -20,9 +19,12 @@ from cyberterr.contracts import (
     Tables,
     Text,
     View,
+    explained,
+    moment,
     own,
     sample,
     window_of,
+    with_history,
 )
 
 LONG_S = 1800
@@ -56,6 +58,10 @@ SHARED = Text(
     "A service that several machines here use.",
     "Un service que plusieurs machines d'ici utilisent.",
 )
+HABIT = Text(
+    "Machines here already used it in the clean period.",
+    "Des machines d'ici l'utilisaient déjà pendant la période saine.",
+)
 GAME = Text(
     "A game, a chat or remote help that the user started.",
     "Un jeu, une messagerie ou une assistance lancée par l'utilisateur.",
@@ -84,7 +90,7 @@ class CommandAndControl:
         ),
         proof="time, count and bytes of TCP sessions on a port of no everyday service",
         blind_spots=BLIND,
-        innocent=(KNOWN_PROTOCOL, SHARED, GAME),
+        innocent=(KNOWN_PROTOCOL, SHARED, HABIT, GAME),
         attack=("T1571", "T1219"),
         cost="one pass over the flows",
         tables=("flows",),
@@ -129,22 +135,19 @@ class CommandAndControl:
             )
         )
 
+    def learn(self, summary: pl.DataFrame, site: Site) -> pl.DataFrame:
+        """Destinations and ports that machines here kept sessions with when all was clean."""
+        del site
+        return summary.select("dst", "port").unique().sort("dst", "port")
+
     def judge(self, view: View) -> Iterator[Claim]:
         """Pairs of this window whose sessions of a day are long or come back."""
-        keys = list(self.card.keys)
-        rows = pl.concat([view.history, view.window])
         if not view.window.height:
             return
+        rows = pl.concat([view.history, view.window])
         users = rows.group_by("dst", "port").agg(users=pl.col("src").n_unique())
         pairs = (
-            rows.join(view.window.select(keys), on=keys, how="semi")
-            .group_by(keys)
-            .agg(
-                pl.col("sessions", "milliseconds", "sent", "received").sum(),
-                pl.col("services").explode().drop_nulls().unique().sort(),
-                pl.col("first").min(),
-                pl.col("last").max(),
-            )
+            with_history(view.window, view.history, self.card)
             .with_columns(seconds=pl.col("milliseconds") / 1000)
             .filter(
                 (pl.col("seconds") >= LONG_S)
@@ -152,19 +155,21 @@ class CommandAndControl:
                 (pl.col("sent") + pl.col("received")) <= QUIET_BYTES_S * pl.col("seconds"),
             )
             .join(users, on=["dst", "port"])
-            .sort(keys)
+            .sort("src", "dst", "port")
         )
+        usual = set() if view.normal is None else set(view.normal.iter_rows())
         outside = ~own(pairs["dst"], view.site)
         # Sessions that come in from outside, or stay inside, are other detectors' subject.
         for row in pairs.filter(outside).iter_rows(named=True):
-            yield _claim(row, view.site)
+            habit = None if view.normal is None else (row["dst"], row["port"]) in usual
+            yield _claim(row, habit, view.site)
 
 
-def _claim(row: dict[str, Any], site: Site) -> Claim:
+def _claim(row: dict[str, Any], habit: bool | None, site: Site) -> Claim:
     src, dst, port = site.name_of(row["src"]), row["dst"], row["port"]
     long, many = row["seconds"] >= LONG_S, row["sessions"] >= RECONNECTS
     popular, known = row["users"] >= POPULAR, bool(row["services"])
-    severity = Severity.LOW if popular or known else Severity.MEDIUM
+    severity = Severity.LOW if popular or known or habit else Severity.MEDIUM
     if severity is Severity.MEDIUM and long and many and row["sent"] >= MUCH_SENT:
         severity = Severity.HIGH
     minutes = row["seconds"] / 60
@@ -173,8 +178,8 @@ def _claim(row: dict[str, Any], site: Site) -> Claim:
         family="c2",
         severity=severity,
         score=min(1.0, 0.3 + 0.3 * long + 0.2 * many + 0.1 * (row["sent"] > row["received"])),
-        start=_moment(row["first"]),
-        end=_moment(row["last"]),
+        start=moment(row["first"]),
+        end=moment(row["last"]),
         actor=row["src"],
         victim=dst,
         victim_port=port,
@@ -190,16 +195,36 @@ def _claim(row: dict[str, Any], site: Site) -> Claim:
             f"n'utilise, {minutes:.0f} minutes en {row['sessions']} session(s).",
         ),
         measures=(
-            Measure(name="session_time", value=row["seconds"], unit="seconds", baseline=LONG_S),
-            Measure(name="sessions", value=row["sessions"], unit="sessions", baseline=RECONNECTS),
-            Measure(name="sent", value=row["sent"], unit="bytes"),
-            Measure(name="received", value=row["received"], unit="bytes"),
-            Measure(name="machines_that_use_it", value=row["users"], baseline=POPULAR),
+            Measure(
+                name="session_time",
+                label=Text("time connected", "durée de connexion"),
+                value=row["seconds"],
+                unit="seconds",
+                baseline=LONG_S,
+            ),
+            Measure(
+                name="sessions",
+                label=Text("sessions", "sessions"),
+                value=row["sessions"],
+                unit="sessions",
+                baseline=RECONNECTS,
+            ),
+            Measure(name="sent", label=Text("sent", "envoyé"), value=row["sent"], unit="bytes"),
+            Measure(
+                name="received", label=Text("received", "reçu"), value=row["received"], unit="bytes"
+            ),
+            Measure(
+                name="machines_that_use_it",
+                label=Text("machines here that use it", "machines d'ici qui l'utilisent"),
+                value=row["users"],
+                baseline=POPULAR,
+            ),
         ),
         explanations=(
-            Explanation(text=KNOWN_PROTOCOL, state="holds" if known else "not_checked"),
-            Explanation(text=SHARED, state="holds" if popular else "excluded"),
-            Explanation(text=GAME, state="not_checked"),
+            explained(KNOWN_PROTOCOL, known or None),
+            explained(SHARED, popular),
+            explained(HABIT, habit),
+            explained(GAME, None),
         ),
         not_examined=BLIND,
         next_steps=STEPS,
@@ -208,14 +233,10 @@ def _claim(row: dict[str, Any], site: Site) -> Claim:
             kind="bars",
             x=(0.0, 1.0),
             y=(float(row["sent"]), float(row["received"])),
-            labels=("sent", "received"),
+            labels=(Text("sent", "envoyé"), Text("received", "reçu")),
             y_label=Text("bytes", "octets"),
         ),
     )
-
-
-def _moment(nanoseconds: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(nanoseconds / 1e9, dt.UTC)
 
 
 DETECTOR = CommandAndControl()

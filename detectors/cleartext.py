@@ -11,7 +11,6 @@ import polars as pl
 from cyberterr.contracts import (
     Card,
     Claim,
-    Explanation,
     Measure,
     Merge,
     Picture,
@@ -21,6 +20,8 @@ from cyberterr.contracts import (
     Text,
     View,
     distinct,
+    explained,
+    moment,
     sample,
     sketch,
     window_of,
@@ -59,7 +60,7 @@ STEPS = (
 
 
 class Cleartext:
-    """One finding per client, server and service inside; one a day for all that leaves."""
+    """One finding per client, server and service inside; one a day for all that crosses."""
 
     card = Card(
         id="cleartext",
@@ -83,6 +84,7 @@ class Cleartext:
         columns={
             "logins": Merge.SUM,
             "refused": Merge.SUM,
+            "accepted": Merge.SUM,
             "accounts": Merge.DISTINCT,
             "schemes": Merge.SAMPLE,
             "first": Merge.MIN,
@@ -109,6 +111,7 @@ class Cleartext:
             .agg(
                 logins=pl.len(),
                 refused=pl.col("success").eq(False).fill_null(False).sum().cast(pl.Int64),
+                accepted=pl.col("success").eq(True).fill_null(False).sum().cast(pl.Int64),
                 accounts=sketch(pl.col("account")),
                 schemes=sample(pl.col("scheme")),
                 first=pl.col("time").cast(pl.Int64).min(),
@@ -117,12 +120,16 @@ class Cleartext:
         )
 
     def judge(self, view: View) -> Iterator[Claim]:
-        """Inside: a list to work through. Leaving our networks: one alarm a day for all."""
+        """Inside: a list to work through. Across our border: one alarm a day for all."""
         leaving: list[dict[str, Any]] = []
         for row in view.window.with_columns(names=distinct("accounts")).iter_rows(named=True):
             if row["service"] == "snmp" and not view.site.is_own(row["client"]):
                 continue  # an outsider guesses a community; no secret of ours travels
-            if view.site.is_own(row["server"]) or row["refused"] == row["logins"]:
+            ours = view.site.is_own(row["client"])
+            inside = ours and view.site.is_own(row["server"])
+            # A stranger's guess is no secret of ours before it is accepted.
+            harmless = row["refused"] == row["logins"] or not (ours or row["accepted"])
+            if inside or harmless:
                 yield _inside(row, view.site)
             else:
                 leaving.append(row)
@@ -134,12 +141,23 @@ def _measures(rows: list[dict[str, Any]]) -> tuple[Measure, ...]:
     return (
         Measure(
             name="readable_logins",
+            label=Text("readable logins", "connexions lisibles"),
             value=sum(row["logins"] for row in rows),
             unit="logins",
             baseline=NEVER,
         ),
-        Measure(name="accounts", value=sum(row["names"] for row in rows), unit="accounts"),
-        Measure(name="servers", value=len({row["server"] for row in rows}), unit="servers"),
+        Measure(
+            name="accounts",
+            label=Text("accounts", "comptes"),
+            value=sum(row["names"] for row in rows),
+            unit="accounts",
+        ),
+        Measure(
+            name="servers",
+            label=Text("servers", "serveurs"),
+            value=len({row["server"] for row in rows}),
+            unit="servers",
+        ),
     )
 
 
@@ -154,10 +172,6 @@ def _picture(rows: list[dict[str, Any]]) -> Picture:
     )
 
 
-def _moment(nanoseconds: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(nanoseconds / 1e9, dt.UTC)
-
-
 def _inside(row: dict[str, Any], site: Site) -> Claim:
     client, server = site.name_of(row["client"]), site.name_of(row["server"])
     service = row["service"].upper()
@@ -166,8 +180,8 @@ def _inside(row: dict[str, Any], site: Site) -> Claim:
         family="cleartext_credentials",
         severity=Severity.LOW,
         score=0.3,
-        start=_moment(row["first"]),
-        end=_moment(row["last"]),
+        start=moment(row["first"]),
+        end=moment(row["last"]),
         actor=row["client"],
         victim=row["server"],
         victim_port=row["port"],
@@ -183,7 +197,7 @@ def _inside(row: dict[str, Any], site: Site) -> Claim:
             "chiffrement ; quiconque sur le trajet peut le lire.",
         ),
         measures=_measures([row]),
-        explanations=(Explanation(text=LEGACY, state="not_checked"),),
+        explanations=(explained(LEGACY, None),),
         not_examined=BLIND,
         next_steps=STEPS,
         attack=("T1040",),
@@ -193,7 +207,8 @@ def _inside(row: dict[str, Any], site: Site) -> Claim:
 
 def _leaving(rows: list[dict[str, Any]], site: Site) -> Claim:
     worst = min(rows, key=lambda row: (-row["logins"], row["client"], row["server"]))
-    client, service = site.name_of(worst["client"]), worst["service"].upper()
+    client, server = site.name_of(worst["client"]), site.name_of(worst["server"])
+    service = worst["service"].upper()
     addresses = dict.fromkeys(a for row in rows for a in (row["client"], row["server"]))
     count = len(rows)
     return Claim(
@@ -202,24 +217,24 @@ def _leaving(rows: list[dict[str, Any]], site: Site) -> Claim:
         # A community opens statistics as a rule, a password opens an account.
         severity=Severity.LOW if all(row["service"] == "snmp" for row in rows) else Severity.MEDIUM,
         score=min(1.0, 0.5 + 0.02 * count),
-        start=_moment(min(row["first"] for row in rows)),
-        end=_moment(max(row["last"] for row in rows)),
+        start=moment(min(row["first"] for row in rows)),
+        end=moment(max(row["last"] for row in rows)),
         scope="outside",
         related=tuple(addresses)[:100],
         title=Text(
-            "Readable passwords leave our network",
-            "Des mots de passe lisibles sortent de notre réseau",
+            "Readable passwords cross the Internet",
+            "Des mots de passe lisibles traversent Internet",
         ),
         reason=Text(
-            f"{client} sent a {service} password unencrypted to {worst['server']} outside; "
+            f"{client} sent a {service} password unencrypted to {server} across the Internet; "
             f"{count} connection(s) of this kind were seen that day.",
-            f"{client} a envoyé un mot de passe {service} sans chiffrement à "
-            f"{worst['server']}, à l'extérieur ; {count} liaison(s) de ce type ce jour-là.",
+            f"{client} a envoyé un mot de passe {service} sans chiffrement à {server} à travers "
+            f"Internet ; {count} liaison(s) de ce type ce jour-là.",
         ),
         measures=_measures(rows),
         explanations=(
-            Explanation(text=TUNNEL, state="not_checked"),
-            Explanation(text=LEGACY, state="excluded"),
+            explained(TUNNEL, None),
+            explained(LEGACY, False),
         ),
         not_examined=BLIND,
         next_steps=STEPS,

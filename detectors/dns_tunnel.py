@@ -1,10 +1,9 @@
-"""DNS tunnel and generated names: data hidden in name look-ups, or names made by a program."""
+"""DNS tunnel: data hidden in name look-ups."""
 
 from __future__ import annotations
 
 import datetime as dt
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +13,6 @@ import polars as pl
 from cyberterr.contracts import (
     Card,
     Claim,
-    Explanation,
     Measure,
     Merge,
     Picture,
@@ -24,9 +22,12 @@ from cyberterr.contracts import (
     Text,
     View,
     distinct,
+    explained,
+    moment,
     sample,
     sketch,
     window_of,
+    with_history,
 )
 
 MIN_NAMES = 40
@@ -43,18 +44,9 @@ MANY_NAMES = 100
 """different names from which on it is a working channel"""
 DATA_SHARE = 0.5
 """share of look-ups for TXT, NULL, CNAME, MX …, the record types that carry the most"""
-DGA_NAMES = 25
-"""random-looking domains that do not exist, in an hour; a person mistypes a few"""
-DGA_SHARE = 0.2
-"""share of all domains asked for; a crawler meets dead domains too, but few"""
-
 DATA_TYPES = ("TXT", "NULL", "CNAME", "MX", "KEY", "SRV", "TYPE65399", "ANY")
-SECOND_LEVEL = (
-    *("co.uk", "org.uk", "ac.uk", "gov.uk", "com.br", "com.au", "net.au", "co.jp", "ne.jp"),
-    *("or.jp", "co.kr", "co.in", "co.za", "co.nz", "com.cn", "com.tr", "com.mx", "com.ar"),
-    *("com.tw", "com.hk", "com.sg", "com.pl", "com.ua", "gouv.fr", "asso.fr", "com.fr"),
-)
-"""the public suffixes of two labels met most; a short list, not the whole Public Suffix List"""
+SECOND_LEVEL = r"^(ac|asso|co|com|edu|go|gouv|gov|ne|net|or|org)\.[a-z]{2}$"
+"""public suffixes of two labels as countries make them: co.uk, com.br, gouv.fr"""
 REPUTATION = (
     *("mcafee.com", "sophosxl.net", "sophos.com", "e5.sk", "eset.com", "trendmicro.com"),
     *("spamhaus.org", "spamhaus.net", "cymru.com", "surbl.org", "barracudacentral.org"),
@@ -94,19 +86,19 @@ STEPS = (
 
 
 class DnsTunnel:
-    """Names per client and registered domain; generated names per client."""
+    """Different names that each client asked for under each registered domain."""
 
     card = Card(
         id="dns_tunnel",
-        families=("dns_tunnel", "dga"),
+        families=("dns_tunnel",),
         question=Text(
             "Does somebody smuggle data in name look-ups?",
             "Quelqu'un fait-il passer des données dans les requêtes de noms ?",
         ),
-        proof="different, long, random names under one domain; or many that do not exist",
+        proof="different, long, random names under one domain",
         blind_spots=BLIND,
         innocent=(ANTIVIRUS, RESOLVER),
-        attack=("T1071.004", "T1572", "T1048", "T1568.002"),
+        attack=("T1071.004", "T1572", "T1048"),
         cost="one pass over the look-ups; one row per client, domain and hour",
         tables=("dns",),
         keys={"client": pl.String, "domain": pl.String},
@@ -134,7 +126,7 @@ class DnsTunnel:
         query = pl.col("query")
         labels = query.str.split(".")
         two, three = labels.list.tail(2).list.join("."), labels.list.tail(3).list.join(".")
-        registered = pl.when(two.is_in(SECOND_LEVEL)).then(three).otherwise(two)
+        registered = pl.when(two.str.contains(SECOND_LEVEL)).then(three).otherwise(two)
         real = query.str.contains(r"\.([a-z]{2,24}|xn--[a-z0-9-]+)$")
         local = query.str.contains(r"(^|\.)(arpa|local|lan|home|localdomain|wpad)$|^_|\._")
         domain = pl.when(real).then(registered).otherwise(pl.lit(NO_DOMAIN))
@@ -169,22 +161,11 @@ class DnsTunnel:
         )
 
     def judge(self, view: View) -> Iterator[Claim]:
-        """Domains of this window with their day; then the dead names of this window."""
+        """One claim per client and domain of this window, judged with the day before."""
         if not view.window.height:
             return
-        keys = list(self.card.keys)
-        rows = pl.concat([view.history, view.window])
-        today = view.window.filter(pl.col("queries") > 0)
         pairs = (
-            rows.join(today.select(keys), on=keys, how="semi")
-            .group_by(keys)
-            .agg(
-                pl.col(*_SUMS).sum(),
-                pl.col("names").explode().drop_nulls().unique().sort().head(1024),
-                pl.col("examples", "servers").explode().drop_nulls().unique().sort(),
-                pl.col("first").min(),
-                pl.col("last").max(),
-            )
+            with_history(view.window, view.history, self.card)
             .with_columns(
                 different=distinct("names"), length=pl.col("characters") / pl.col("queries")
             )
@@ -192,38 +173,16 @@ class DnsTunnel:
                 (pl.col("different") >= MIN_NAMES) & (pl.col("length") >= MIN_LENGTH)
                 | (pl.col("different") >= FEW_NAMES) & (pl.col("length") >= VERY_LONG)
             )
-            .sort(keys)
         )
         for row in pairs.iter_rows(named=True):
             if entropy(_hidden(row["examples"], row["domain"])) >= MIN_ENTROPY:
                 yield _tunnel(row, view.site)
-        for (client,), asked in today.sort(keys).partition_by("client", as_dict=True).items():
-            dead = asked.filter(
-                pl.col("missing") * 2 >= pl.col("queries"), pl.col("domain") != NO_DOMAIN
-            )
-            random = [name for name in dead["domain"] if looks_random(name)]
-            if len(random) >= max(DGA_NAMES, DGA_SHARE * asked.height):
-                yield _generated(str(client), asked.height, dead, random, view.site)
-
-
-_SUMS = ("queries", "characters", "data_types", "missing", "query_bytes", "answer_bytes")
 
 
 def entropy(text: str) -> float:
     """Shannon entropy of the characters of *text*, in bits per character."""
     counts = Counter(text)
     return -sum(n / len(text) * math.log2(n / len(text)) for n in counts.values()) + 0.0
-
-
-def looks_random(domain: str) -> bool:
-    """Whether the first label of *domain* looks made by a program, not by a person."""
-    label = domain.split(".", maxsplit=1)[0]
-    letters = re.sub("[^a-z]", "", label)
-    if len(label) < 7 or label.startswith("xn--") or not letters:
-        return False
-    vowels = len(re.findall("[aeiouy]", letters)) / len(letters)
-    mixed = len(re.findall(r"[a-z]\d|\d[a-z]", label)) >= 3
-    return mixed or vowels < 0.2 or re.search("[bcdfghjklmnpqrstvwxz]{5}", letters) is not None
 
 
 def _hidden(examples: list[str], domain: str) -> str:
@@ -245,8 +204,8 @@ def _tunnel(row: dict[str, Any], site: Site) -> Claim:
         family="dns_tunnel",
         severity=severity,
         score=min(1.0, 0.4 + min(0.3, count / 1000) + min(0.2, length / 500) + 0.1 * carrying),
-        start=_moment(row["first"]),
-        end=_moment(row["last"]),
+        start=moment(row["first"]),
+        end=moment(row["last"]),
         actor=row["client"],
         victim=row["servers"][0] if len(row["servers"]) == 1 else None,
         victim_port=53,
@@ -263,21 +222,64 @@ def _tunnel(row: dict[str, Any], site: Site) -> Claim:
             "caractères aléatoires en moyenne : des données voyagent dans les noms.",
         ),
         measures=(
-            Measure(name="different_names", value=count, unit="names", baseline=MIN_NAMES),
-            Measure(name="mean_length", value=length, unit="characters", baseline=MIN_LENGTH),
-            Measure(name="entropy", value=bits, unit="bits/character", baseline=MIN_ENTROPY),
-            Measure(name="carrying_types", value=carrying, unit="share", baseline=DATA_SHARE),
-            Measure(name="asked_again", value=1 - min(1.0, count / row["queries"]), unit="share"),
-            Measure(name="not_existing", value=row["missing"] / row["queries"], unit="share"),
-            Measure(name="query_bytes", value=row["query_bytes"], unit="bytes"),
-            Measure(name="answer_bytes", value=row["answer_bytes"], unit="bytes"),
+            Measure(
+                name="different_names",
+                label=Text("different names", "noms différents"),
+                value=count,
+                unit="names",
+                baseline=MIN_NAMES,
+            ),
+            Measure(
+                name="mean_length",
+                label=Text("mean length of the names", "longueur moyenne des noms"),
+                value=length,
+                unit="characters",
+                baseline=MIN_LENGTH,
+            ),
+            Measure(
+                name="entropy",
+                label=Text("randomness of the names", "caractère aléatoire des noms"),
+                value=bits,
+                unit="bits/character",
+                baseline=MIN_ENTROPY,
+            ),
+            Measure(
+                name="carrying_types",
+                label=Text(
+                    "look-ups of types that carry data", "requêtes de types porteurs de données"
+                ),
+                value=carrying,
+                unit="share",
+                baseline=DATA_SHARE,
+            ),
+            Measure(
+                name="asked_again",
+                label=Text("names asked again", "noms redemandés"),
+                value=1 - min(1.0, count / row["queries"]),
+                unit="share",
+            ),
+            Measure(
+                name="not_existing",
+                label=Text("names that do not exist", "noms inexistants"),
+                value=row["missing"] / row["queries"],
+                unit="share",
+            ),
+            Measure(
+                name="query_bytes",
+                label=Text("bytes of the questions", "volume des questions"),
+                value=row["query_bytes"],
+                unit="bytes",
+            ),
+            Measure(
+                name="answer_bytes",
+                label=Text("bytes of the answers", "volume des réponses"),
+                value=row["answer_bytes"],
+                unit="bytes",
+            ),
         ),
         explanations=(
-            Explanation(text=ANTIVIRUS, state="holds" if known else "excluded"),
-            Explanation(
-                text=RESOLVER,
-                state="holds" if row["client"] in site.dns_servers else "not_checked",
-            ),
+            explained(ANTIVIRUS, known),
+            explained(RESOLVER, row["client"] in site.dns_servers or None),
         ),
         not_examined=BLIND,
         next_steps=STEPS,
@@ -286,59 +288,10 @@ def _tunnel(row: dict[str, Any], site: Site) -> Claim:
             kind="bars",
             x=tuple(float(place) for place in range(len(row["examples"]))),
             y=tuple(float(len(name)) for name in row["examples"]),
-            x_label=Text("examples", "exemples"),
-            y_label=Text("characters", "caractères"),
+            labels=tuple(row["examples"]),
+            y_label=Text("characters in the name (examples)", "caractères du nom (exemples)"),
         ),
     )
-
-
-def _generated(client: str, asked: int, dead: pl.DataFrame, random: list[str], site: Site) -> Claim:
-    name, count = site.name_of(client), len(random)
-    first, last = dead["first"].to_list(), dead["last"].to_list()
-    return Claim(
-        rule="dns_tunnel.dga",
-        family="dga",
-        severity=Severity.MEDIUM,
-        score=min(1.0, 0.4 + count / 200),
-        start=_moment(min(first)),
-        end=_moment(max(last)),
-        actor=client,
-        scope="dga",
-        title=Text(
-            f"{name} asks for names made by a program",
-            f"{name} demande des noms fabriqués par un programme",
-        ),
-        reason=Text(
-            f"{name} asked for {count} random-looking domains that do not exist, such as "
-            f"{random[0]}: malware looks for its master this way.",
-            f"{name} a demandé {count} domaines d'allure aléatoire qui n'existent pas, comme "
-            f"{random[0]} : un logiciel malveillant cherche ainsi son maître.",
-        ),
-        measures=(
-            Measure(name="random_dead_domains", value=count, unit="domains", baseline=DGA_NAMES),
-            Measure(name="dead_domains", value=dead.height, unit="domains"),
-            Measure(name="domains", value=asked, unit="domains"),
-        ),
-        explanations=(
-            Explanation(
-                text=RESOLVER, state="holds" if client in site.dns_servers else "not_checked"
-            ),
-        ),
-        not_examined=BLIND,
-        next_steps=STEPS,
-        attack=("T1568.002",),
-        picture=Picture(
-            kind="bars",
-            x=(0.0, 1.0, 2.0),
-            y=(float(count), float(dead.height), float(asked)),
-            labels=("random", "dead", "all"),
-            y_label=Text("domains", "domaines"),
-        ),
-    )
-
-
-def _moment(nanoseconds: int) -> dt.datetime:
-    return dt.datetime.fromtimestamp(nanoseconds / 1e9, dt.UTC)
 
 
 DETECTOR = DnsTunnel()

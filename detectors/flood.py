@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from cyberterr.contracts import (
     Card,
     Claim,
-    Explanation,
     Measure,
     Merge,
     Picture,
@@ -21,6 +20,7 @@ from cyberterr.contracts import (
     Text,
     View,
     distinct,
+    explained,
     sample,
     sketch,
     window_of,
@@ -312,22 +312,40 @@ def _claim(row: dict[str, Any], kind: Kind, open_share: float, view: View) -> Cl
     seconds = view.window.filter(
         pl.col("kind") == row["kind"], pl.col("victim") == row["victim"]
     ).sort("second")
-    held: Literal["excluded", "not_checked"]
-    held = "excluded" if row["kind"] in ("syn", "reflection", "dhcp") else "not_checked"
     measures = [
         Measure(
             name="peak_per_second",
+            label=Text("most in one second", "maximum en une seconde"),
             value=peak,
             unit="per second",
             baseline=kind.rate or None,
         ),
-        Measure(name="total", value=total, unit="in ten minutes", baseline=kind.total),
-        Measure(name="sources", value=sources, unit="addresses", baseline=kind.sources),
-        Measure(name="volume", value=int(row["bytes"]), unit="bytes"),
+        Measure(
+            name="total",
+            label=Text("in all", "au total"),
+            value=total,
+            unit="in ten minutes",
+            baseline=kind.total,
+        ),
+        Measure(
+            name="sources",
+            label=Text("sources", "sources"),
+            value=sources,
+            unit="addresses",
+            baseline=kind.sources,
+        ),
+        Measure(
+            name="volume", label=Text("volume", "volume"), value=int(row["bytes"]), unit="bytes"
+        ),
     ]
     if row["kind"] == "syn":
         measures.append(
-            Measure(name="half_open_share", value=round(open_share, 3), baseline=HALF_OPEN)
+            Measure(
+                name="half_open_share",
+                label=Text("share left half open", "part laissée à moitié ouverte"),
+                value=round(open_share, 3),
+                baseline=HALF_OPEN,
+            )
         )
     return Claim(
         rule=f"flood.{row['kind']}",
@@ -349,9 +367,9 @@ def _claim(row: dict[str, Any], kind: Kind, open_share: float, view: View) -> Cl
         ),
         measures=tuple(measures),
         explanations=(
-            Explanation(text=RUSH, state=held),
-            Explanation(text=TEST, state="not_checked"),
-            Explanation(text=ONE_WAY, state="not_checked"),
+            explained(RUSH, None if row["kind"] in ("icmp", "connections") else False),
+            explained(TEST, None),
+            explained(ONE_WAY, None),
         ),
         not_examined=BLIND,
         next_steps=STEPS,
@@ -360,6 +378,7 @@ def _claim(row: dict[str, Any], kind: Kind, open_share: float, view: View) -> Cl
             kind="rate",
             x=tuple(float(second) for second in seconds["second"].head(500)),
             y=tuple(float(amount) for amount in seconds["amount"].head(500)),
+            baseline=kind.rate or kind.total / 600,
             x_label=Text("time", "heure"),
             y_label=Text(f"{kind.what.en} per second", f"{kind.what.fr} par seconde"),
         ),

@@ -6,11 +6,14 @@ from cyberterr.contracts.detector import LearningDetector as LearningDetector
 from cyberterr.contracts.detector import Merge as Merge
 from cyberterr.contracts.detector import View as View
 from cyberterr.contracts.detector import distinct as distinct
+from cyberterr.contracts.detector import moment as moment
 from cyberterr.contracts.detector import own as own
 from cyberterr.contracts.detector import sample as sample
 from cyberterr.contracts.detector import sketch as sketch
 from cyberterr.contracts.detector import times as times
+from cyberterr.contracts.detector import tries as tries
 from cyberterr.contracts.detector import window_of as window_of
+from cyberterr.contracts.detector import with_history as with_history
 from cyberterr.contracts.finding import Claim as Claim
 from cyberterr.contracts.finding import Explanation as Explanation
 from cyberterr.contracts.finding import Finding as Finding
@@ -18,6 +21,7 @@ from cyberterr.contracts.finding import Measure as Measure
 from cyberterr.contracts.finding import Picture as Picture
 from cyberterr.contracts.finding import Severity as Severity
 from cyberterr.contracts.finding import Text as Text
+from cyberterr.contracts.finding import explained as explained
 from cyberterr.contracts.finding import finding_id as finding_id
 from cyberterr.contracts.finding import to_ecs as to_ecs
 from cyberterr.contracts.flow import Tables as Tables

@@ -138,6 +138,57 @@ def distinct(column: str) -> pl.Expr:
     return pl.when(kept < SKETCH_SIZE).then(kept.cast(pl.Float64)).otherwise(estimate)
 
 
+def added(name: str, how: Merge) -> pl.Expr:
+    """Column *name* of several parts as one, inside a group_by over window and entity."""
+    column = pl.col(name)
+    match how:
+        case Merge.SUM:
+            return column.sum()
+        case Merge.MIN:
+            return column.min()
+        case Merge.MAX:
+            return column.max()
+        case Merge.DISTINCT:
+            return column.explode().drop_nulls().unique().sort().head(SKETCH_SIZE)
+        case Merge.TIMES:
+            return column.explode().drop_nulls().sort().head(SKETCH_SIZE)
+        case Merge.SAMPLE:
+            return column.explode().drop_nulls().unique().sort().head(SAMPLE_SIZE)
+
+
+def with_history(window: pl.DataFrame, history: pl.DataFrame, card: Card) -> pl.DataFrame:
+    """One row per entity of *window*, added up over *window* and *history*; without `window`."""
+    keys = list(card.keys)
+    rows = pl.concat([history, window]).join(window.select(keys), on=keys, how="semi")
+    return rows.group_by(keys).agg(added(*column) for column in card.columns.items()).sort(keys)
+
+
+def moment(nanoseconds: int) -> dt.datetime:
+    """Instant of *nanoseconds* since the epoch, UTC."""
+    return dt.datetime.fromtimestamp(nanoseconds / 1e9, dt.UTC)
+
+
+def tries(flows: pl.DataFrame) -> pl.DataFrame:
+    """TCP and UDP rows of *flows* in which one machine tries a door of another.
+
+    Adds `failed` (Boolean): nobody answered, or the answer was a refusal. Answers whose question
+    was not seen, and packets to many machines at once, are no tries.
+    """
+    tcp, udp = pl.col("protocol") == 6, pl.col("protocol") == 17
+    # An old connection that ends also starts in the middle, but always with ACK or RST.
+    crafted = (pl.col("state") == "OTH") & ((pl.col("src_flags") & 0x14) == 0)
+    refused = pl.col("state").is_in(["S0", "REJ", "RSTOS0", "SH", "RSTRH"])
+    quiet = pl.col("src_payload").fill_null(0) == 0
+    # Answers that come late look like a server that tries the client's ports.
+    late_answer = udp & (pl.col("src_port") < 1024) & (pl.col("dst_port") >= 1024)
+    to_many = pl.col("dst_ip").str.contains(r"^(22[4-9]|23\d|255)\.|\.255$|^ff")
+    return flows.filter(tcp | udp, pl.col("src_packets") > 0, ~late_answer, ~to_many).with_columns(
+        failed=pl.when(tcp)
+        .then((refused | crafted.fill_null(False)) & quiet)
+        .otherwise(pl.col("state") == "S0")
+    )
+
+
 def own(addresses: pl.Series, site: Site) -> pl.Series:
     """Whether each of *addresses* (String) lies in the own networks; False for what is none.
 

@@ -16,9 +16,13 @@ class Severity(IntEnum):
     """Elastic's four levels. From MEDIUM on it is an alarm, counted against the promised rate."""
 
     LOW = 21
+    """context: worth knowing, no alarm"""
     MEDIUM = 47
+    """an alarm: a person should look, in working hours"""
     HIGH = 73
+    """an alarm that should not wait; notifications go out from here"""
     CRITICAL = 99
+    """an alarm at once; no detector gives it alone"""
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -34,35 +38,49 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """snake_case, e.g. `distinct_ports`"""
     value: float
+    """what was measured"""
     unit: str = ""
+    """e.g. `machines`, `bytes`; empty for a plain number"""
     baseline: float | None = None
     """what the threshold or the learned normal expects at most; None where nothing is known"""
     label: Text = Text("", "")
-    """the name as people read it; where empty, reports spell `name` out"""
+    """the name as people read it; every detector gives one, older findings may lack it"""
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """An innocent explanation known for the pattern, and what became of it."""
 
     text: Text
+    """the harmless cause"""
     state: Literal["excluded", "holds", "not_checked"]
+    """ruled out here, applies here, or nobody could check it"""
+
+
+def explained(text: Text, holds: bool | None) -> Explanation:
+    """*text* as an explanation that holds, is excluded, or (None) was not checked."""
+    if holds is None:
+        return Explanation(text=text, state="not_checked")
+    return Explanation(text=text, state="holds" if holds else "excluded")
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """What a report draws: bounded series, at most 500 points each."""
 
     kind: Literal["timeline", "fan_out", "rate", "bars"]
+    """what is drawn"""
     x: tuple[float, ...]
     """timeline, rate: seconds since the epoch; fan_out: ports or target numbers; bars: positions"""
     y: tuple[float, ...] = ()
     """timeline: a value per event, or empty for the intervals; fan_out: seconds since the epoch
     of each touch, or empty for a grid of dots; rate: height of each step; bars: length of each"""
-    labels: tuple[str, ...] = ()
-    """bars, fan_out: a name per point"""
+    labels: tuple[str | Text, ...] = ()
+    """bars: a name per bar; Text where it is a word, str where it is a name of its own"""
     baseline: float | None = None
     """rate, bars, timeline: what is normal here at most, drawn as a line"""
     x_label: Text = Text("", "")
+    """fan_out: what a target is"""
     y_label: Text = Text("", "")
+    """rate, bars, timeline with values: what is counted"""
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,16 +89,21 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     rule: str
     """stable id: the detector's id, or `detector.variant`"""
     family: str
-    """scan, brute_force, beacon, dns_tunnel, flood, ot_write …: see docs/reference/findings.md"""
+    """kind of attack, whatever detector saw it"""
     severity: Severity
+    """21, 47, 73 or 99"""
     score: float
-    """0..1, higher is worse; orders findings of one severity"""
+    """0..1, higher is worse; orders findings of one severity and is no probability"""
     start: dt.datetime
+    """first sign of it"""
     end: dt.datetime
+    """last sign of it"""
     actor: str | None = None
     """address that acts; None where nobody can be named (a spoofed flood)"""
     victim: str | None = None
+    """address it is done to; None where there are many"""
     victim_port: int | None = None
+    """its port, where one matters"""
     scope: str = ""
     """what else tells two incidents apart: a port, a domain; part of the id"""
     related: tuple[str, ...] = ()
@@ -90,23 +113,34 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     reason: Text
     """one plain sentence a citizen understands"""
     measures: tuple[Measure, ...] = ()
+    """the numbers behind it, each beside its baseline"""
     explanations: tuple[Explanation, ...] = ()
+    """harmless causes, and what became of each"""
     not_examined: tuple[Text, ...] = ()
+    """what was not looked at"""
     next_steps: tuple[Text, ...] = ()
+    """where to look next"""
     attack: tuple[str, ...] = ()
     """MITRE ATT&CK technique ids"""
     picture: Picture | None = None
+    """what a report draws; not part of the event"""
 
 
 class Finding(Claim, frozen=True, kw_only=True):
     """One incident: the claims of adjoining windows, joined by the engine."""
 
     id: str
+    """the incident: rule, actor, victim, scope and its first window; same input, same id"""
     detector: str
+    """the file of `detectors/` that saw it"""
     sensor: str = ""
+    """name of the sensor, from the settings"""
     windows: int = 1
+    """clock-aligned windows it was seen in"""
     revision: int = 1
+    """grows when the incident goes on or is judged anew"""
     kind: Literal["alert", "event"] = "alert"
+    """`alert` for a first revision or a rise in severity, else `event`"""
 
     def rank(self) -> tuple[int, float, dt.datetime, str]:
         """Sort key, worst first."""

@@ -76,6 +76,13 @@ FLOW: tuple[Column, ...] = (
         for side, who in _SIDES
         for stat in ("min", "mean", "max", "std")
     ),
+    Column(
+        "icmp_type",
+        pl.UInt8,
+        "",
+        "type of the first ICMP packet; 8, in IPv6 128, is a ping",
+        "no ICMP, or a log that does not say",
+    ),
     Column("rtt", pl.Float32, "seconds", "SYN to SYN-ACK, at the sensor", "no handshake seen"),
     Column("src_ttl", pl.UInt8, "", "smallest TTL or hop limit of the source", _COUNTED),
     Column("dst_ttl", pl.UInt8, "", "smallest TTL or hop limit of the destination", _COUNTED),

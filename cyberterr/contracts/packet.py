@@ -37,3 +37,5 @@ class Packet(NamedTuple):
     """(identification, whether it is the first one) of a fragment; None for a whole packet"""
     payload: bytes
     """what the capture holds of the bytes above TCP or UDP"""
+    icmp_type: int | None = None
+    """None for other protocols, and where it was not captured"""

@@ -13,6 +13,7 @@ STATES = (
 )  # fmt: skip
 TUNNELS = (None, "gre", "vxlan", "ipip", "6in4", "4in6", "6in6")
 END_REASONS = ("idle", "active", "end", "evicted")
+NO_ICMP_TYPE = 255
 
 FINISHED = np.dtype(
     [
@@ -22,7 +23,7 @@ FINISHED = np.dtype(
         ("length", "f4", (2, 4)), ("gap", "f4", (2, 4)), ("rtt", "f4"), ("source_syns", "u4"),
         ("source_port", "u2"), ("destination_port", "u2"), ("vlan", "u2"),
         ("protocol", "u1"), ("state", "u1"), ("tunnel", "u1"), ("end_reason", "u1"), ("v4", "u1"),
-        ("flags", "u1", 2), ("ttl", "u1", 2),
+        ("flags", "u1", 2), ("ttl", "u1", 2), ("icmp_type", "u1"),
     ],
     align=True,
 )  # fmt: skip
@@ -59,6 +60,7 @@ def flow_table(
         "tunnel": _named(TUNNELS, records["tunnel"]),
         "state": _named(STATES, records["state"]),
         "src_syns": records["source_syns"],
+        "icmp_type": records["icmp_type"],
         "rtt": records["rtt"],
         "end_reason": _named(END_REASONS, records["end_reason"]),
     }
@@ -75,6 +77,7 @@ def flow_table(
             pl.col("start", "end").cast(pl.Datetime("ns", "UTC")),
             pl.lit(sensor).alias("sensor"),
             pl.when(pl.col("vlan") > 0).then("vlan"),
+            pl.when(pl.col("icmp_type") != NO_ICMP_TYPE).then("icmp_type"),
             *(
                 pl.when(pl.col(f"{side}_packets") > 0).then(f"{side}_{name}")
                 for side in ("src", "dst")

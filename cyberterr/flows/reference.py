@@ -108,6 +108,7 @@ class Flow:
     protocol: int
     vlan: int | None
     tunnel: str | None
+    icmp_type: int | None
     start_ns: int
     end_ns: int
     number: int
@@ -174,6 +175,7 @@ class Flow:
             "tunnel": self.tunnel,
             "state": self.state(),
             "src_syns": self.from_src.syns,
+            "icmp_type": self.icmp_type,
             "rtt": self.rtt,
             "end_reason": reason,
         }
@@ -284,6 +286,7 @@ def _opened(packet: Packet, key: Key, number: int) -> Flow:
         packet.protocol,
         packet.vlan,
         packet.tunnel,
+        packet.icmp_type,
         start_ns=packet.time_ns,
         end_ns=packet.time_ns,
         number=number,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from cyberterr.contracts.detector import SAMPLE_SIZE, SKETCH_SIZE, Card, Merge
+from cyberterr.contracts.detector import Card, Merge, added
 from cyberterr.contracts.flow import TIME
 
 _LISTS = {Merge.DISTINCT: pl.UInt64, Merge.TIMES: pl.Int64, Merge.SAMPLE: pl.String}
@@ -39,23 +39,6 @@ def shaped(card: Card, summary: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _added(name: str, merge: Merge) -> pl.Expr:
-    column = pl.col(name)
-    match merge:
-        case Merge.SUM:
-            return column.sum()
-        case Merge.MIN:
-            return column.min()
-        case Merge.MAX:
-            return column.max()
-        case Merge.DISTINCT:
-            return column.explode().drop_nulls().unique().sort().head(SKETCH_SIZE)
-        case Merge.TIMES:
-            return column.explode().drop_nulls().sort().head(SKETCH_SIZE)
-        case Merge.SAMPLE:
-            return column.explode().drop_nulls().unique().sort().head(SAMPLE_SIZE)
-
-
 def merge(card: Card, summaries: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Add up *summaries* (each `shaped`): one row per window and entity, sorted by both.
 
@@ -67,6 +50,6 @@ def merge(card: Card, summaries: Sequence[pl.DataFrame]) -> pl.DataFrame:
     again = rows.select(pl.struct(keys).is_duplicated()).to_series()
     parts = rows.filter(again)
     if parts.height:
-        added = parts.group_by(keys).agg(_added(name, how) for name, how in card.columns.items())
-        rows = pl.concat([rows.filter(~again), added.select(rows.columns)])
+        whole = parts.group_by(keys).agg(added(*column) for column in card.columns.items())
+        rows = pl.concat([rows.filter(~again), whole.select(rows.columns)])
     return rows.sort(keys)

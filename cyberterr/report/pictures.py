@@ -13,9 +13,9 @@ from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
-from cyberterr.contracts.finding import Picture
+from cyberterr.contracts.finding import Picture, Text
 from cyberterr.report.text import Lang, number, plain, say, size, zone
-from cyberterr.report.words import FRENCH_LABELS, word
+from cyberterr.report.words import word
 
 POINTS = 500
 WIDTH, HEIGHT = 640.0, 250.0
@@ -207,8 +207,8 @@ def _bars(picture: Picture, lang: Lang, _time_zone: str) -> str:
     return _svg(bottom + (26 if _base(picture) else 4), alt, parts)
 
 
-def _named(name: str, lang: Lang) -> str:
-    return plain(FRENCH_LABELS.get(name, name) if lang == "fr" else name, 26)
+def _named(name: str | Text, lang: Lang) -> str:
+    return plain(say(name, lang) if isinstance(name, Text) else name, 26)
 
 
 def _kept(xs: Sequence[float], ys: Sequence[float], *, timed: bool) -> list[tuple[float, float]]:

@@ -105,19 +105,6 @@ WORDS = {
     ),
     "bars_alt": Text("{n} bars; longest {top}.", "{n} barres ; la plus longue {top}."),
 }
-FRENCH_LABELS = {
-    "sent": "envoyé",
-    "received": "reçu",
-    "answered": "ont répondu",
-    "silent": "sans réponse",
-    "requests": "requêtes",
-    "refused": "refusées",
-    "addresses": "adresses",
-    "random": "aléatoires",
-    "dead": "sans réponse",
-    "all": "tous",
-}
-"""words that detectors use as the names of bars; any other label is a name of its own"""
 STANDING_LIMITS = (
     Text(
         "Traffic that never passed the place of capture.",

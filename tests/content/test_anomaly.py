@@ -9,13 +9,12 @@ import numpy as np
 import polars as pl
 from sklearn.ensemble import IsolationForest
 
-from cyberterr import content
 from cyberterr.contracts import Severity, Site, Tables
 from cyberterr.contracts.flow import conform
 from cyberterr.pipeline.judging import Judging
-from cyberterr.pipeline.merging import merge, shaped
+from tests.content.scenes import alarms, detector, findings, learned
 
-ANOMALY: Any = next(d for d in content.detectors() if d.card.id == "anomaly")
+ANOMALY: Any = detector("anomaly")
 MODULE = __import__("sys").modules["cyberterr_detectors.anomaly"]
 START = dt.datetime(2026, 3, 9, 0, 0, tzinfo=dt.UTC)
 
@@ -47,12 +46,7 @@ def hours(first: int, count: int, partners: int = 5, spread: int = 3) -> Tables:
     return Tables(flows=conform("flows", pl.DataFrame(rows)))
 
 
-def learned() -> pl.DataFrame:
-    summary = ANOMALY.summarise(hours(0, 60), Site())
-    frame: pl.DataFrame = ANOMALY.learn(
-        merge(ANOMALY.card, [shaped(ANOMALY.card, summary)]), Site()
-    )
-    return frame
+CLEAN = hours(0, 60)
 
 
 def test_without_a_clean_period_it_is_skipped_and_says_so() -> None:
@@ -74,22 +68,11 @@ def test_our_scores_equal_those_of_scikit_learn() -> None:
 
 
 def test_an_hour_with_a_hundred_times_the_partners_is_an_alarm() -> None:
-    judging = Judging([ANOMALY], Site(), {"anomaly": learned()})
-    judging.add(hours(100, 1, partners=800))
-    findings = judging.close()
-    assert not judging.failed
-    worst = findings[0]
+    worst = findings("anomaly", hours(100, 1, partners=800), normal=learned("anomaly", CLEAN))[0]
     assert (worst.severity, worst.actor) == (Severity.MEDIUM, "10.0.0.9")
     assert "connections" in {measure.name for measure in worst.measures}
 
 
 def test_clean_hours_later_give_no_alarm() -> None:
-    judging = Judging([ANOMALY], Site(), {"anomaly": learned()})
-    judging.add(hours(100, 24))
-    assert [f for f in judging.close() if f.severity >= Severity.MEDIUM] == []
-
-
-def test_the_normal_survives_parquet_which_holds_no_code(tmp_path: Any) -> None:
-    normal = learned()
-    normal.write_parquet(tmp_path / "anomaly.parquet")
-    assert pl.read_parquet(tmp_path / "anomaly.parquet").equals(normal)
+    later = findings("anomaly", hours(100, 24), normal=learned("anomaly", CLEAN))
+    assert alarms(later) == []

@@ -9,12 +9,11 @@ from collections.abc import Iterable, Sequence
 import polars as pl
 import pytest
 
-from cyberterr import content
-from cyberterr.contracts import Finding, Severity, Site, Tables
+from cyberterr.contracts import Finding, Severity, Tables
 from cyberterr.contracts.flow import conform
-from cyberterr.pipeline.judging import Judging
+from tests.content.scenes import findings as found
+from tests.content.scenes import learned
 
-BEACON = next(d for d in content.detectors() if d.card.id == "beacon")
 START = dt.datetime(2026, 3, 14, 9, 0, tzinfo=dt.UTC)
 
 
@@ -48,13 +47,8 @@ def calls(
     return Tables(flows=conform("flows", pl.DataFrame(rows)))
 
 
-def judged(*parts: Tables) -> list[Finding]:
-    judging = Judging([BEACON], Site(), {})
-    for part in parts:
-        judging.add(part)
-    findings = judging.close()
-    assert not judging.failed
-    return findings
+def judged(*parts: Tables, normal: pl.DataFrame | None = None) -> list[Finding]:
+    return found("beacon", parts, normal=normal)
 
 
 def every(gap: float, count: int, jitter: float = 0.0) -> list[float]:
@@ -107,6 +101,22 @@ def test_a_service_that_three_machines_call_is_no_alarm() -> None:
 def test_a_slow_poll_of_a_web_site_is_no_alarm() -> None:
     findings = judged(calls(every(300, 40), port=443))
     assert {f.severity for f in findings} == {Severity.LOW}
+
+
+def test_a_slow_call_to_a_web_site_that_is_new_here_is_an_alarm_once_a_clean_period_is_known() -> (
+    None
+):
+    normal = learned("beacon", calls(every(300, 40), port=443))
+    slow = calls(every(300, 40, 0.2), port=443, dst="198.51.100.7")
+    (finding,) = judged(slow, normal=normal)
+    assert finding.severity == Severity.MEDIUM
+
+
+def test_a_call_that_the_clean_period_knows_is_no_alarm() -> None:
+    normal = learned("beacon", calls(every(60, 40)))
+    (finding,) = judged(calls(every(60, 40)), normal=normal)
+    assert finding.severity == Severity.LOW
+    assert "holds" in {e.state for e in finding.explanations}
 
 
 def test_the_clock_is_never_a_beacon() -> None:

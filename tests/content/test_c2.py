@@ -6,16 +6,14 @@ import datetime as dt
 
 import polars as pl
 
-from cyberterr import content
-from cyberterr.contracts import Finding, Severity, Site, Tables
+from cyberterr.contracts import Finding, Severity, Tables
 from cyberterr.contracts.flow import conform
-from cyberterr.pipeline.judging import Judging
+from tests.content.scenes import findings, learned
 
-C2 = next(d for d in content.detectors() if d.card.id == "c2")
 START = dt.datetime(2026, 3, 14, 9, 0, tzinfo=dt.UTC)
 
 
-def sessions(lengths: list[float], *, port: int = 1337, sent: int = 30_000) -> list[Finding]:
+def talked(lengths: list[float], *, port: int = 1337, sent: int = 30_000) -> Tables:
     rows = []
     now = START
     for number, seconds in enumerate(lengths):
@@ -39,9 +37,11 @@ def sessions(lengths: list[float], *, port: int = 1337, sent: int = 30_000) -> l
             }
         )
         now = end + dt.timedelta(seconds=20)
-    judging = Judging([C2], Site(), {})
-    judging.add(Tables(flows=conform("flows", pl.DataFrame(rows))))
-    return judging.close()
+    return Tables(flows=conform("flows", pl.DataFrame(rows)))
+
+
+def sessions(lengths: list[float], *, port: int = 1337, sent: int = 30_000) -> list[Finding]:
+    return findings("c2", talked(lengths, port=port, sent=sent))
 
 
 def test_a_session_of_an_hour_on_an_odd_port_is_an_alarm() -> None:
@@ -53,6 +53,14 @@ def test_a_session_of_an_hour_on_an_odd_port_is_an_alarm() -> None:
 def test_a_program_that_reconnects_and_reconnects_is_an_alarm() -> None:
     (finding,) = sessions([70] * 6)
     assert finding.severity >= Severity.MEDIUM
+
+
+def test_a_session_that_the_clean_period_knows_is_no_alarm() -> None:
+    normal = learned("c2", talked([3600]))
+    (finding,) = findings("c2", talked([3600]), normal=normal)
+    assert finding.severity == Severity.LOW
+    (other,) = findings("c2", talked([3600], port=1338), normal=normal)
+    assert other.severity == Severity.MEDIUM
 
 
 def test_the_same_sessions_on_the_web_port_are_not_judged() -> None:

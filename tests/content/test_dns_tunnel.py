@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
-from pathlib import Path
 
-import polars as pl
 import pytest
 
-from cyberterr import content
-from cyberterr.config import Settings
-from cyberterr.contracts import Finding, Severity, Site, Tables
-from cyberterr.contracts.flow import conform
-from cyberterr.pipeline.judging import Judging
-from cyberterr.pipeline.sources import Reading, read_tables
-
-DNS = next(d for d in content.detectors() if d.card.id == "dns_tunnel")
-START = dt.datetime(2026, 3, 14, 9, 0, tzinfo=dt.UTC)
-SHARED = Path(__file__).parents[2].parent / "shared/data/network"
+from cyberterr.contracts import Finding, Severity
+from tests.content.scenes import UDP, alarms, event, findings, recorded, tables
 
 
-def asked(names: list[str], *, qtype: str = "A", rcode: str = "NOERROR") -> list[Finding]:
-    rows = [
-        {
-            "time": START + dt.timedelta(seconds=number),
-            "src_ip": "10.0.0.5",
-            "dst_ip": "10.0.0.1",
-            "src_port": 40000,
-            "dst_port": 53,
-            "protocol": 17,
-            "sensor": "sensor",
-            "query": name,
-            "qtype": qtype,
-            "rcode": rcode,
-        }
+def asked(names: list[str], *, qtype: str = "A") -> list[Finding]:
+    look_ups = [
+        event("10.0.0.5", "10.0.0.1", 53, after=number, protocol=UDP, query=name, qtype=qtype)
         for number, name in enumerate(names)
     ]
-    judging = Judging([DNS], Site(), {})
-    judging.add(Tables(dns=conform("dns", pl.DataFrame(rows))))
-    findings = judging.close()
-    assert not judging.failed
-    return findings
+    return findings("dns_tunnel", tables(dns=look_ups))
 
 
 def code(number: int) -> str:
@@ -73,15 +47,6 @@ def test_reverse_look_ups_and_discovery_are_nothing() -> None:
     assert asked([*reverse, *(f"{code(n)[:40]}._tcp.local" for n in range(100))]) == []
 
 
-def test_many_random_names_that_do_not_exist_are_generated_by_a_program() -> None:
-    (finding,) = asked([f"{code(n)[:14]}.com" for n in range(80)], rcode="NXDOMAIN")
-    assert finding.family == "dga"
-
-
-def test_mistyped_names_are_nothing() -> None:
-    assert asked([f"mairie-{n}-exemple.fr" for n in range(80)], rcode="NXDOMAIN") == []
-
-
 @pytest.mark.parametrize(
     ("name", "found"),
     [
@@ -91,9 +56,4 @@ def test_mistyped_names_are_nothing() -> None:
     ],
 )
 def test_on_real_captures(name: str, found: bool) -> None:
-    if not (SHARED / name).exists():
-        pytest.skip(f"{SHARED / name} is not here")
-    judging = Judging([DNS], Site(), {})
-    for tables in read_tables([SHARED / name], Settings(), Reading()):
-        judging.add(tables)
-    assert any(f.severity >= Severity.MEDIUM for f in judging.close()) is found
+    assert bool(alarms(recorded("dns_tunnel", name))) is found

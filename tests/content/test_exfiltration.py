@@ -1,4 +1,4 @@
-"""Much out and little back is an alarm; a known cloud, a habit and a ping test are not."""
+"""Much out and little back is an alarm; a known cloud and a habit are not."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from cyberterr import content
-from cyberterr.contracts import Finding, Severity, Site, Tables
+from cyberterr.contracts import Finding, Severity, Tables
 from cyberterr.contracts.flow import conform
-from cyberterr.pipeline.judging import Judging
+from tests.content.scenes import findings, learned
 
-EXFILTRATION = next(d for d in content.detectors() if d.card.id == "exfiltration")
 START = dt.datetime(2026, 3, 14, 9, 0, tzinfo=dt.UTC)
 UPLOAD: dict[str, Any] = {
     "flow_id": 1,
@@ -32,17 +30,16 @@ UPLOAD: dict[str, Any] = {
 }
 
 
-def judged(*rows: dict[str, Any], server_name: str = "") -> list[Finding]:
+def sent(*rows: dict[str, Any], server_name: str = "") -> Tables:
     flows = conform("flows", pl.DataFrame([UPLOAD | row for row in rows]))
     tls = [UPLOAD | row | {"time": START, "server_name": server_name} for row in rows]
-    tables = Tables(flows=flows)
-    if server_name:
-        tables = Tables(flows=flows, tls=conform("tls", pl.DataFrame(tls)))
-    judging = Judging([EXFILTRATION], Site(), {})
-    judging.add(tables)
-    findings = judging.close()
-    assert not judging.failed
-    return findings
+    if not server_name:
+        return Tables(flows=flows)
+    return Tables(flows=flows, tls=conform("tls", pl.DataFrame(tls)))
+
+
+def judged(*rows: dict[str, Any], server_name: str = "") -> list[Finding]:
+    return findings("exfiltration", sent(*rows, server_name=server_name))
 
 
 def test_forty_megabytes_out_on_an_odd_port_are_an_alarm() -> None:
@@ -65,22 +62,12 @@ def test_a_download_is_nothing() -> None:
     assert judged({"src_bytes": 60_000, "dst_bytes": 40_000_000}) == []
 
 
-PING = {
-    "protocol": 1,
-    "src_port": 0,
-    "dst_port": 0,
-    "dst_ip": "10.0.0.8",
-    "src_packets": 400,
-    "dst_packets": 400,
-}
-
-
-def test_pings_of_changing_size_are_an_alarm() -> None:
-    sizes = {"src_bytes": 80_000, "dst_bytes": 80_000, "src_len_min": 60.0, "src_len_max": 1056.0}
-    (finding,) = judged(PING | sizes)
-    assert (finding.rule, finding.severity) == ("exfiltration.icmp", Severity.MEDIUM)
-
-
-def test_ordinary_pings_are_nothing() -> None:
-    sizes = {"src_bytes": 33_600, "dst_bytes": 33_600, "src_len_min": 84.0, "src_len_max": 84.0}
-    assert judged(PING | sizes) == []
+def test_what_a_machine_sent_there_when_all_was_clean_is_its_habit() -> None:
+    normal = learned("exfiltration", sent({}, server_name="backup.example"))
+    (same,) = findings("exfiltration", sent({}), normal=normal)
+    assert same.severity == Severity.LOW
+    moved = sent({"dst_ip": "203.0.113.6"}, server_name="backup.example")
+    (renamed,) = findings("exfiltration", moved, normal=normal)
+    assert renamed.severity == Severity.LOW
+    (more,) = findings("exfiltration", sent({"src_bytes": 400_000_000}), normal=normal)
+    assert more.severity >= Severity.MEDIUM

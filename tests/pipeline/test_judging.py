@@ -234,6 +234,6 @@ def test_a_detector_without_its_normal_is_skipped_with_the_reason() -> None:
 def test_a_summary_with_fractions_in_a_sum_is_refused() -> None:
     card = detector("scan").card
     summary = detector("scan").summarise(a_scan([0]), Site())
-    wrong = summary.with_columns(pl.col("packets").cast(pl.Float64))
+    wrong = summary.with_columns(pl.col("tries").cast(pl.Float64))
     with pytest.raises(ValueError, match="whole numbers"):
         shaped(card, wrong)

@@ -104,7 +104,7 @@ def test_bytes_and_known_words_of_bars_are_told_in_french():
         kind="bars",
         x=(0.0, 1.0),
         y=(4.2e9, 1.2e6),
-        labels=("sent", "203.0.113.7"),
+        labels=(Text("sent", "envoyé"), "203.0.113.7"),
         y_label=Text("bytes", "octets"),
     )
     svg = draw(bars, "fr", "UTC")

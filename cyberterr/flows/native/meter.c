@@ -44,6 +44,7 @@ typedef struct {
     Key key;
     uint32_t next_in_bucket, next_in_queue, bucket;
     bool source_is_high, v4, reset_by_source;
+    uint8_t icmp_type;
     int64_t start, last, queued_last, syn_time;
     uint64_t id, first_packet;
     float rtt;
@@ -189,7 +190,7 @@ static void finish(Meter *m, uint32_t index, enum EndReason reason) {
         .destination_port = f->source_is_high ? f->key.low_port : f->key.high_port,
         .vlan = f->key.vlan, .protocol = f->key.protocol, .state = (uint8_t)state_of(f, s, d),
         .tunnel = f->key.tunnel, .end_reason = (uint8_t)reason, .v4 = f->v4,
-        .flags = {s->flags, d->flags}, .ttl = {s->ttl, d->ttl},
+        .flags = {s->flags, d->flags}, .ttl = {s->ttl, d->ttl}, .icmp_type = f->icmp_type,
     };
     describe_side(s, out->length[0], out->gap[0]);
     describe_side(d, out->length[1], out->gap[1]);
@@ -257,6 +258,7 @@ static void clear(Flow *f, const Packet *p, int64_t time, uint64_t number) {
                                            (!syn && p->src_port < 1024 && p->dst_port >= 1024));
     f->source_is_high = from_high != reversed;
     f->v4 = p->v4;
+    f->icmp_type = p->icmp_type;
     f->reset_by_source = false;
     f->start = f->last = time;
     f->syn_time = INT64_MIN;

@@ -27,7 +27,7 @@ typedef struct {
     uint32_t source_syns;
     uint16_t source_port, destination_port, vlan;
     uint8_t protocol, state, tunnel, end_reason, v4;
-    uint8_t flags[2], ttl[2];
+    uint8_t flags[2], ttl[2], icmp_type;
 } FinishedFlow;
 
 /* A tapped payload: this header, then `size` bytes, then padding to 8. */

@@ -19,8 +19,8 @@ enum EtherType {
 };
 
 enum IpProtocol {
-    IP_HOP_BY_HOP = 0, IP_IPIP = 4, IP_TCP = 6, IP_UDP = 17, IP_6IN4 = 41, IP_ROUTING = 43,
-    IP_FRAGMENT = 44, IP_GRE = 47, IP_AUTHENTICATION = 51, IP_DESTINATION = 60, IP_SCTP = 132,
+    IP_HOP_BY_HOP = 0, IP_ICMP = 1, IP_IPIP = 4, IP_TCP = 6, IP_UDP = 17, IP_6IN4 = 41, IP_ROUTING = 43,
+    IP_FRAGMENT = 44, IP_GRE = 47, IP_AUTHENTICATION = 51, IP_ICMPV6 = 58, IP_DESTINATION = 60, IP_SCTP = 132,
     IP_UDPLITE = 136,
 };
 
@@ -202,6 +202,10 @@ static enum Decoded decode_transport(Span s, int nesting, Packet *packet) {
             entered_tunnel(decode_vxlan(packet->payload, nesting, packet), packet, &carrier);
         }
         return DECODED_IP;
+    case IP_ICMP:
+    case IP_ICMPV6:
+        if (s.captured >= 1) packet->icmp_type = s.at[0];
+        return DECODED_IP;
     case IP_SCTP:
         if (s.captured >= 4) packet->src_port = big16(s.at), packet->dst_port = big16(s.at + 2);
         return DECODED_IP;
@@ -224,6 +228,7 @@ static enum Decoded decode_transport(Span s, int nesting, Packet *packet) {
 static void forget_transport(Packet *packet) {
     packet->src_port = packet->dst_port = 0;
     packet->tcp_flags = 0;
+    packet->icmp_type = NO_ICMP_TYPE;
     packet->tcp_seq = 0;
     packet->payload_bytes = 0;
     packet->payload = (Span){NULL, 0, 0};

@@ -33,11 +33,14 @@ typedef struct {
     uint32_t fragment_id;
     uint8_t ttl;
     uint8_t tcp_flags;
+    uint8_t icmp_type; /* NO_ICMP_TYPE where there is none */
     uint32_t tcp_seq;
     uint32_t ip_bytes;      /* header included, as the IP header says, at most what was on the wire */
     uint32_t payload_bytes; /* above TCP or UDP, as the headers say */
     Span payload;           /* what of it was captured */
 } Packet;
+
+enum { NO_ICMP_TYPE = 255 }; /* reserved in RFC 2780 and RFC 4443 */
 
 enum Decoded { DECODED_IP, DECODED_OTHER, DECODED_MALFORMED, DECODED_UNKNOWN_LINK };
 
