@@ -36,7 +36,8 @@ if [ "${1:-}" = --tests ]; then
     missing=
     for pair in tshark:tshark dumpcap:wireshark-common nfdump:nfdump nmap:nmap ip:iproute2 \
         ethtool:ethtool ping:iputils-ping unshare:util-linux sshd:openssh-server \
-        ssh:openssh-client curl:curl dnsmasq:dnsmasq-base openssl:openssl; do
+        ssh:openssh-client curl:curl dnsmasq:dnsmasq-base openssl:openssl \
+        setcap:libcap2-bin systemd-analyze:systemd pgrep:procps; do
         PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 ||
             missing="$missing ${pair##*:}"
     done

@@ -20,6 +20,7 @@ MAGIC: dict[Compression, bytes] = {
     "zst": b"\x28\xb5\x2f\xfd",
     "xz": b"\xfd7zXZ\x00",
 }
+MAGIC_BYTES = max(map(len, MAGIC.values()))
 INPUT_BYTES = 4096
 """Fed at once: the worst Zstandard bomb makes 128 MiB of it, gzip 4 MiB, xz 28 MiB."""
 WINDOW_BYTES = 128 << 20
@@ -53,6 +54,20 @@ def decompressed(
     return cast(BinaryIO, io.BufferedReader(raw, BUFFER_BYTES))
 
 
+def on_disk(stream: BinaryIO, given: int) -> int:
+    """How many bytes of the source went into the *given* bytes that *stream* gave so far.
+
+    Fewer than *given* where it is compressed; the size of the file at its end, so that a person
+    can be told how much is left.
+    """
+    layer = getattr(stream, "raw", None)
+    while isinstance(layer, _Readable):
+        if isinstance(layer, _Decompressed):
+            return layer.taken
+        layer = getattr(layer.below, "raw", None)
+    return given
+
+
 def _decoder(compression: Compression) -> _Decoder:
     if compression == "gz":
         return zlib.decompressobj(wbits=31)
@@ -62,15 +77,15 @@ def _decoder(compression: Compression) -> _Decoder:
 
 
 class _Readable(io.RawIOBase):
-    def __init__(self, inner: BinaryIO) -> None:
-        self._inner = inner
+    def __init__(self, below: BinaryIO) -> None:
+        self.below = below
 
     def readable(self) -> bool:
         return True
 
     def close(self) -> None:
         if not self.closed:
-            self._inner.close()
+            self.below.close()
         super().close()
 
 
@@ -84,7 +99,7 @@ class _Replay(_Readable):
         data = self._head[: len(wanted)]
         self._head = self._head[len(data) :]
         if not data:
-            data = memoryview(self._inner.read1(len(wanted)))  # type: ignore[attr-defined]  # buffered
+            data = memoryview(self.below.read1(len(wanted)))  # type: ignore[attr-defined]  # buffered
         wanted[: len(data)] = data
         return len(data)
 
@@ -102,6 +117,7 @@ class _Decompressed(_Readable):
         self._left = b""
         self._ready = memoryview(b"")
         self._given = 0
+        self.taken = 0
         self._spent = False
 
     def readinto(self, buffer: WriteableBuffer) -> int:
@@ -117,7 +133,10 @@ class _Decompressed(_Readable):
     def _fill(self) -> None:
         data, self._left = self._left, b""
         if self._decoder is None:
-            data = (data + self._inner.read(INPUT_BYTES)).lstrip(b"\0")  # padding is allowed
+            data = data.lstrip(b"\0")  # padding is allowed
+            # Never more than one piece at once: a thousand empty members may hide a bomb.
+            while len(data) < MAGIC_BYTES and (more := self._more()):
+                data = (data + more).lstrip(b"\0")
             if not data:
                 self._spent = True
                 return
@@ -125,7 +144,7 @@ class _Decompressed(_Readable):
                 self._end("something else follows the compressed data")
                 return
             self._decoder = _decoder(self._compression)
-        elif not data and not (data := self._inner.read(INPUT_BYTES)):
+        elif not data and not (data := self._more()):
             self._end("the compressed data is cut off")
             return
         try:
@@ -135,6 +154,11 @@ class _Decompressed(_Readable):
             return
         if self._decoder.eof:
             self._left, self._decoder = self._decoder.unused_data, None
+
+    def _more(self) -> bytes:
+        data = self.below.read(INPUT_BYTES)
+        self.taken += len(data)
+        return data
 
     def _end(self, why: str) -> None:
         self._spent = True

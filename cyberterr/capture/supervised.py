@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import io
 import os
 import resource
 import select
@@ -20,7 +21,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import IO, NamedTuple
+from typing import IO
 
 GRACE_S = 2.0
 """How long a program may take to end by itself after it was asked to."""
@@ -47,16 +48,25 @@ def command(
     return [sys.executable, "-I", "-S", __file__, *limits, *program]
 
 
-class Held(NamedTuple):
-    """A supervised program and our end of its leash."""
+class Held:
+    """A supervised program and our end of its leash.
 
-    process: subprocess.Popen[bytes]
-    ours: int
+    Attributes:
+        process: the supervisor.
+
+    Args:
+        process: the supervisor.
+        ours: our end of the leash; it belongs to this object from now on.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], ours: int) -> None:
+        self.process = process
+        # A file, not a number: closed twice, a number may be somebody else's by then.
+        self._leash = io.FileIO(ours, "wb")
 
     def let_go(self) -> None:
         """Ask the program to end (SIGTERM), and end it after `GRACE_S`; does not wait for it."""
-        with contextlib.suppress(OSError):  # let go before
-            os.close(self.ours)
+        self._leash.close()
 
 
 def start(program: Sequence[str], *, said: IO[bytes]) -> Held:

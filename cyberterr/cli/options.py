@@ -101,8 +101,12 @@ def console() -> Console:
     """A console on stdout that obeys no markup, and is wide enough where nobody looks."""
     from rich.console import Console
 
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:  # rich would exit with 1
+            raise BrokenPipeError
+
     width = None if sys.stdout.isatty() else PIPED_WIDTH
-    return Console(markup=False, emoji=False, highlight=False, width=width)
+    return Piped(markup=False, emoji=False, highlight=False, width=width)
 
 
 def _end(text: str, code: int) -> NoReturn:

@@ -1,49 +1,132 @@
-"""The progress bar of a scan: on stderr, on a terminal only."""
+"""How far a scan is, on stderr: a bar on a terminal, lines in the journal of a service."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from cyberterr.cli.options import say
+
 if TYPE_CHECKING:
+    from cyberterr.pipeline.pace import Pace
     from cyberterr.pipeline.sources import Reading
 
+LOOK_EVERY_S = 0.25
+STATUS_EVERY_S = 900.0
+"""How often a live scan says how it is where no person looks at a bar."""
 
-@contextmanager
-def progress(reading: Reading, *, quiet: bool) -> Iterator[None]:
-    """Show bytes, packets, flows, rate and time left of *reading* while the block runs."""
-    if quiet or not sys.stderr.isatty():
-        yield
+
+@contextlib.contextmanager
+def progress(reading: Reading, *, quiet: bool, live: bool = False) -> Iterator[set[str]]:
+    """Show how far *reading* is while the block runs.
+
+    On a terminal a bar: bytes, packets, flows, rate and time left. A live scan instead shows the
+    rate, what was lost and how late it is, and says warnings and errors as they come, because
+    its end may be months away; without a terminal it says a status line every `STATUS_EVERY_S`.
+
+    Yields:
+        The warnings and errors that were said already; it grows while the block runs.
+    """
+    said: set[str] = set()
+    terminal = sys.stderr.isatty()
+    if quiet or not (terminal or live):
+        yield said
         return
+    from cyberterr.pipeline.pace import Pace
+
+    pace, over = Pace(), threading.Event()
+    with _shown(reading, pace, live=live) if terminal else _lines(reading, pace) as show:
+
+        def look() -> None:
+            while not over.wait(LOOK_EVERY_S):
+                pace.look(reading)
+                with contextlib.suppress(OSError):  # nobody reads stderr: no reason to stop
+                    show()
+                    if live:
+                        _say_news(reading, said)
+
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        try:
+            yield said
+        finally:
+            over.set()
+            thread.join()
+            if live:
+                _say_news(reading, said)
+
+
+def status(reading: Reading, pace: Pace | None = None, *, live: bool = False) -> str:
+    """One line about *reading*: packets, flows, what was lost; rate and lag where they are known.
+
+    Args:
+        reading: what was read so far.
+        pace: how fast; None where it is over.
+        live: whether packets come as they are sent, so that there is a lag.
+    """
+    parts = [
+        f"{reading.packets:,} packets",
+        f"{reading.flows:,} flows",
+        f"{reading.dropped:,} packets lost",
+        f"{reading.evicted:,} flows closed early",
+    ]
+    if pace is not None:
+        parts.append(f"{pace.per_second:,.0f}/s")
+    if pace is not None and live:
+        parts.append(f"{pace.lag_s:.1f} s behind, {pace.worst_lag_s:.1f} s at most")
+    return ", ".join(parts)
+
+
+def _say_news(reading: Reading, said: set[str]) -> None:
+    errors = [f"error: {error}" for error in reading.errors]
+    for text in [*(f"warning: {text}" for text in reading.warnings), *errors]:
+        if text not in said:
+            said.add(text)
+            say(text)
+
+
+@contextlib.contextmanager
+def _lines(reading: Reading, pace: Pace) -> Iterator[Callable[[], None]]:
+    due = time.monotonic() + STATUS_EVERY_S
+
+    def show() -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            say(f"{reading.source}: {status(reading, pace, live=True)}")
+            pace.mark(reading)
+            due += STATUS_EVERY_S
+
+    yield show
+
+
+@contextlib.contextmanager
+def _shown(reading: Reading, pace: Pace, *, live: bool) -> Iterator[Callable[[], None]]:
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        BarColumn(bar_width=20),
-        DownloadColumn(),
-        TextColumn("{task.fields[packets]:,} packets, {task.fields[flows]:,} flows"),
-        TextColumn("{task.fields[rate]:,.0f}/s"),
-        TimeRemainingColumn(),
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        ProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
     )
-    started = time.monotonic()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None, packets=0, flows=0, rate=0)
 
-        def show(now: Reading) -> None:
-            total = now.bytes_total
-            # Compressed sources give more bytes than lie on disk: then there is no honest total.
-            known = total if total is not None and now.bytes <= total else None
+    columns: list[ProgressColumn] = [TextColumn("{task.fields[status]}")]
+    if not live:
+        columns = [BarColumn(bar_width=20), DownloadColumn(), *columns, TimeRemainingColumn()]
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, status="")
+
+        def show() -> None:
             bar.update(
                 task,
-                total=known,
-                completed=now.bytes,
-                packets=now.packets,
-                flows=now.flows,
-                rate=(now.packets or now.flows) / max(0.001, time.monotonic() - started),
+                total=reading.bytes_total,
+                completed=reading.bytes,
+                status=status(reading, pace, live=live),
             )
 
-        reading.changed = show
-        yield
+        yield show

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,8 +22,8 @@ from cyberterr.cli.options import (
     say,
     store_option,
 )
-from cyberterr.cli.progress import progress
-from cyberterr.errors import UsageError
+from cyberterr.cli.progress import progress, status
+from cyberterr.errors import CyberterrError, UsageError
 
 if TYPE_CHECKING:
     from cyberterr.contracts.finding import Finding
@@ -58,7 +61,7 @@ LEVELS = {"never": None, "low": 21, "medium": 47, "high": 73, "critical": 99}
     help="Exit with 10 if a finding is at least this severe.",
 )
 @click.option("--no-store", is_flag=True, help="Keep nothing.")
-@click.option("-q", "--quiet", is_flag=True, help="No progress bar, no talk.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress bar, no talk but errors.")
 @store_option
 @config_option
 @lang_option
@@ -89,6 +92,7 @@ def scan(
     from cyberterr.pipeline import scan as pipeline
     from cyberterr.pipeline.findings import open_store
     from cyberterr.pipeline.sources import Reading
+    from cyberterr.pipeline.watch import watch
 
     if bool(sources) == bool(interface):
         raise UsageError(
@@ -100,48 +104,79 @@ def scan(
     # A service manager ends us with SIGTERM: what was read is judged and kept, as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = config.load(settings_file)
-    store = None if no_store else open_store(store_url)
+    opened = None if no_store else partial(open_store, store_url)
+    if report:
+        pipeline.check_report(report)
     reading = Reading()
-    with progress(reading, quiet=quiet):
+    with progress(reading, quiet=quiet, live=bool(interface)) as said:
         if interface:
-            result = pipeline.watch(
+            result = watch(
                 interface,
                 settings,
-                store,
+                opened,
                 reading,
-                _print_json if output == "json" else (lambda finding: say(finding.title.en)),
+                _print_json if output == "json" else partial(_announce, lang=lang, quiet=quiet),
                 bpf=bpf,
                 duration_s=duration,
                 engine=engine,
                 indicators=indicators,
             )
         else:
+            store = opened() if opened else None
             result = pipeline.scan(
                 sources, settings, store, reading, engine=engine, indicators=indicators
             )
+    if report:  # before anything is printed: whoever reads that may go away
+        try:
+            pipeline.report_html(report, result.findings, result.run, lang)
+        except CyberterrError as error:
+            result.errors.append(error)
     if output == "table":
-        pipeline.show(result.findings, result.run, console(), lang)
+        with _standard_output():
+            pipeline.show(result.findings, result.run, console(), lang)
     elif not interface:
         for finding in result.findings:
             _print_json(finding)
-    if report:
-        pipeline.report_html(report, result.findings, result.run, lang)
-    if not quiet:
-        _talk(result, output)
+    if not quiet and (interface or output == "json"):
+        say(status(reading))
+    _talk(result, said, warnings=output == "json" and not quiet)
     sys.exit(result.exit_code(LEVELS[fail_on]))
 
 
 def _print_json(finding: Finding) -> None:
     from cyberterr.contracts.finding import to_ecs
 
-    click.echo(msgspec.json.encode(to_ecs(finding)))
+    with _standard_output():
+        click.echo(msgspec.json.encode(to_ecs(finding)))
 
 
-def _talk(result: Result, output: str) -> None:
-    if output == "json":
-        for warning in result.run.warnings:
-            say(f"warning: {warning}")
-        if result.run.suppressed:
-            say(f"{result.run.suppressed} findings are hidden by suppressions")
-    for error in result.errors:
-        say(f"error: {error}")
+def _announce(finding: Finding, *, lang: Literal["en", "fr"], quiet: bool) -> None:
+    """One line when an incident is first seen or gets worse; what goes on is no news."""
+    from cyberterr.pipeline.watch import headline
+
+    if finding.kind == "alert" and not quiet:
+        say(headline(finding, lang))
+
+
+@contextlib.contextmanager
+def _standard_output() -> Iterator[None]:
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # who read it has enough
+        raise
+    except OSError as error:
+        raise CyberterrError(
+            f"standard output cannot be written: {error.strerror}",
+            hint="what was found is in the store, unless --no-store was given",
+        ) from None
+
+
+def _talk(result: Result, said: set[str], *, warnings: bool) -> None:
+    """Say what was not said yet; errors even where a person wants it quiet."""
+    lines = [f"warning: {text}" for text in result.run.warnings] if warnings else []
+    if warnings and result.run.suppressed:
+        lines.append(f"{result.run.suppressed} findings are hidden by suppressions")
+    for line in [*lines, *(f"error: {error}" for error in result.errors)]:
+        if line not in said:
+            say(line)

@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from cyberterr import content
-from cyberterr.capture.live import RIGHTS
+from cyberterr.capture.live import NO_NEW_RIGHTS, RIGHTS, may_gain_rights
 from cyberterr.capture.tshark import INSTALL
 from cyberterr.config import Meter as MeterSettings
 from cyberterr.config import home, load
@@ -82,10 +82,6 @@ def examine(settings_file: Path | None = None, store: Path | None = None) -> lis
         ),
         _program("dumpcap", ("-v",), remedy=INSTALL, adds="live capture (scan -i)"),
         _tried("right to capture", _right_to_capture, adds="live capture (scan -i)", remedy=RIGHTS),
-        _program(
-            "ss", ("-V",), remedy="sudo apt install iproute2",
-            adds="packet drops are counted while a capture runs, not only at its end",
-        ),
         _program(
             "nfdump", ("-V",), remedy="sudo apt install nfdump", adds="NetFlow files of nfcapd",
         ),
@@ -182,5 +178,7 @@ def _right_to_capture() -> str:
         os.getxattr(dumpcap, "security.capability")
     except OSError:
         raise CyberterrError("dumpcap has no capabilities") from None
+    if not may_gain_rights():
+        raise CyberterrError("the capabilities of dumpcap have no effect", hint=NO_NEW_RIGHTS)
     interfaces = ", ".join(name for _, name in socket.if_nameindex())
     return f"dumpcap has capabilities; interfaces: {interfaces}"

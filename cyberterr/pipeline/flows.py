@@ -43,7 +43,12 @@ def write_flows(
         )
     frames = _Frames(read_tables(paths, settings, reading, layer7=False, engine=engine))
     if str(output) == "-":
-        _write_text(frames, sys.stdout.buffer, "csv")
+        try:
+            _write_text(frames, sys.stdout.buffer, "csv")
+        except BrokenPipeError:  # whoever reads it has enough
+            raise
+        except OSError as error:
+            raise UsageError(f"standard output cannot be written: {error.strerror}") from None
         return frames.rows
     half_done = output.with_name(f".{output.name}.{os.getpid()}")
     try:
@@ -54,9 +59,12 @@ def write_flows(
             with half_done.open("wb") as out:
                 _write_text(frames, out, kind)
         half_done.replace(output)
-    except OSError as error:
+    except (OSError, pl.exceptions.ComputeError) as error:
+        # polars tells a full disk under a Parquet file in its own way.
+        if not isinstance(error, OSError) and "IO error" not in str(error):
+            raise
         raise UsageError(
-            f"cannot be written: {error.strerror or error}",
+            f"cannot be written: {getattr(error, 'strerror', None) or error}",
             hint="choose a folder that exists, where you may write, with room",
             where=str(output),
         ) from None
@@ -92,10 +100,9 @@ class _Frames:
 def _write_text(frames: Iterable[pl.DataFrame], out: BinaryIO, kind: str) -> None:
     """CSV or JSON lines, frame after frame."""
     if kind == "csv":
-        empty("flows").write_csv(out)
+        out.write(empty("flows").write_csv().encode())
     for flows in frames:
-        if kind == "csv":
-            flows.write_csv(out, include_header=False)
-        else:
-            flows.write_ndjson(out)
+        # Through Python, whose errors say that a reader went away.
+        text = flows.write_csv(include_header=False) if kind == "csv" else flows.write_ndjson()
+        out.write(text.encode())
     out.flush()

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import polars as pl
 
+from cyberterr.capture.decompress import on_disk
 from cyberterr.capture.source import Source, open_stream
 from cyberterr.config import Meter as MeterSettings
 from cyberterr.config import Settings, account_key
@@ -89,9 +90,13 @@ class Stream:
         reading.source = where
         before = self._counts
 
+        began, given = reading.bytes, 0
+
         def fill(room: memoryview) -> int | None:
+            nonlocal given
             count = _fill(data, room, live=live is not None)
-            reading.bytes += count or 0
+            given += count or 0
+            reading.bytes = began + on_disk(data, given)
             return count
 
         ending = ""
@@ -100,6 +105,7 @@ class Stream:
                 yield from self._taken(batch)
                 if live is not None:
                     reading.dropped = live()
+                    yield Tables()  # windows close on a quiet line too
                 if batch.status is Status.NO_CAPTURE:
                     raise SourceError("is no capture, or is cut off in its header", where=where)
                 if batch.status is Status.CORRUPT:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from cyberterr.errors import CyberterrError
 
+MOST_WARNINGS = 200
+"""A scan may run for months, and a warning may carry a number that changes each time."""
+
 
 @dataclass(slots=True)
 class Reading:
@@ -30,6 +33,8 @@ class Reading:
     """called after each block"""
 
     interrupted: bool = False
+    unsaid: int = 0
+    """warnings beyond `MOST_WARNINGS`"""
 
     def interrupt(self) -> None:
         """Note that a person or the system ended the reading."""
@@ -37,6 +42,10 @@ class Reading:
         self.warn("interrupted: only what was read until then was judged")
 
     def warn(self, text: str) -> None:
-        """Remember a warning, once."""
-        if text not in self.warnings:
+        """Remember a warning, once; beyond `MOST_WARNINGS` they are only counted."""
+        if text in self.warnings:
+            return
+        if len(self.warnings) < MOST_WARNINGS:
             self.warnings.append(text)
+        else:
+            self.unsaid += 1

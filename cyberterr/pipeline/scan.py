@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import time
+import os
+import signal
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import NamedTuple
 
 from cyberterr import content
@@ -14,17 +16,22 @@ from cyberterr.config import Settings
 from cyberterr.contracts import Detector, Finding, Tables, Text
 from cyberterr.contracts.run import Run, Skipped
 from cyberterr.contracts.store import Store
-from cyberterr.errors import FOUND, OUR_OWN_ERROR, SEVEREST_FIRST, CyberterrError, StoreError
-from cyberterr.pipeline import learn, notify, retention
+from cyberterr.errors import (
+    FOUND,
+    OUR_OWN_ERROR,
+    SEVEREST_FIRST,
+    USAGE,
+    CyberterrError,
+    StoreError,
+    UsageError,
+)
+from cyberterr.pipeline import learn
 from cyberterr.pipeline.findings import visible
 from cyberterr.pipeline.indicators import informed, load
 from cyberterr.pipeline.judging import Judging
-from cyberterr.pipeline.sources import Engine, Reading, read_live, read_tables
+from cyberterr.pipeline.sources import Engine, Reading, read_tables
+from cyberterr.pipeline.upkeep import clean, tell
 from cyberterr.report import html, terminal
-
-JUDGE_EVERY_S = 10.0
-"""Live: how often closed windows are judged."""
-DAY_S = 86_400.0
 
 report_html = html.write
 show = terminal.show
@@ -43,7 +50,30 @@ class Result(NamedTuple):
         codes = {error.exit_code for error in self.errors}
         if fail_on is not None and any(f.severity >= fail_on for f in self.findings):
             codes.add(FOUND)
-        return next((code for code in SEVEREST_FIRST if code in codes), 0)
+        severest = next((code for code in SEVEREST_FIRST if code in codes), 0)
+        # A report that cannot be written is a wrong call that shows only at the end.
+        return USAGE if USAGE in codes and severest in (0, FOUND) else severest
+
+
+def check_report(path: Path) -> None:
+    """See before a long scan whether a report could be written to *path*.
+
+    Raises:
+        UsageError: there is no such folder, it may not be written, or *path* is no ordinary file.
+    """
+    if path.exists() and not path.is_file():
+        why = "it is no ordinary file"
+    elif not path.parent.is_dir():
+        why = f"there is no folder {path.parent}"
+    elif not os.access(path.parent, os.W_OK | os.X_OK):
+        why = f"you may not write to {path.parent}"
+    else:
+        return
+    raise UsageError(
+        f"the report cannot be written: {why}",
+        hint="name a file, like report.html",
+        where=str(path),
+    )
 
 
 def scan(
@@ -60,68 +90,24 @@ def scan(
     An interrupt (Ctrl-C) ends the reading; what was read until then is judged and kept.
     """
     started = dt.datetime.now(dt.UTC)
-    judging = _judging(settings, indicators, reading)
-    span = _Span()
-    _housekeeping(settings, store, reading)
+    judging = judging_of(settings, indicators, reading)
+    span = Span()
+    if store is not None:
+        clean(store, settings, reading.warn)
 
     def take(tables: Tables) -> None:
         judging.add(tables)
         span.widen(tables)
 
-    _each(read_tables(paths, settings, reading, engine=engine), take)
-    findings = judging.close()
+    in_turn(read_tables(paths, settings, reading, engine=engine), take)
+    with undisturbed():
+        findings = stored(judging.close(), store, reading)
     names = tuple(str(path) for path in paths)
-    return _kept(findings, settings, store, reading, judging, span, names, started)
+    return ended(findings, settings, store, reading, judging, span, names, started)
 
 
-def watch(
-    interface: str,
-    settings: Settings,
-    store: Store | None,
-    reading: Reading,
-    told: Callable[[Finding], None],
-    *,
-    bpf: str = "",
-    duration_s: int | None = None,
-    engine: Engine = "auto",
-    indicators: Sequence[Path] = (),
-) -> Result:
-    """Scan a live interface until *duration_s* or an interrupt; tell findings as windows close."""
-    started = dt.datetime.now(dt.UTC)
-    judging = _judging(settings, indicators, reading)
-    span = _Span()
-    everything: dict[str, Finding] = {}
-
-    def tell(findings: Iterable[Finding]) -> None:
-        for finding in _stored(findings, store, errors):
-            everything[finding.id] = finding
-            told(finding)
-
-    errors: list[CyberterrError] = []
-    due = clean = time.monotonic()
-
-    def take(tables: Tables) -> None:
-        nonlocal due, clean
-        judging.add(tables)
-        span.widen(tables)
-        if time.monotonic() >= due:
-            tell(judging.close(dt.datetime.now(dt.UTC)))
-            _notified(settings, store, reading)
-            due = time.monotonic() + JUDGE_EVERY_S
-        if time.monotonic() >= clean:
-            _housekeeping(settings, store, reading)
-            clean = time.monotonic() + DAY_S
-
-    live = read_live(interface, settings, reading, bpf=bpf, duration_s=duration_s, engine=engine)
-    _each(live, take)
-    tell(judging.close())
-    findings = sorted(everything.values(), key=Finding.rank)
-    result = _kept(findings, settings, store, reading, judging, span, (interface,), started)
-    return result._replace(errors=[*result.errors, *errors])
-
-
-def _each(parts: Generator[Tables, None, None], take: Callable[[Tables], None]) -> None:
-    """Give every part to *take*; after an interrupt only what the reading still holds."""
+def in_turn(parts: Generator[Tables, None, None], take: Callable[[Tables], None]) -> None:
+    """Give every one of *parts* to *take*; after an interrupt only what the reading still holds."""
     try:
         for tables in parts:
             take(tables)
@@ -133,38 +119,38 @@ def _each(parts: Generator[Tables, None, None], take: Callable[[Tables], None]) 
                 take(tables)
 
 
-def _housekeeping(settings: Settings, store: Store | None, reading: Reading) -> None:
-    """Delete what the retention setting no longer allows to be kept."""
-    if store is None:
-        return
+@contextlib.contextmanager
+def undisturbed() -> Iterator[list[int]]:
+    """Hold back the first interrupt: what a detector gave must reach the store.
+
+    A second one gets through: then a person does not want to wait. For the main thread only.
+
+    Yields:
+        A list of the signals held back so far, which the caller may raise afterwards.
+    """
+    held: list[int] = []
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        if held:
+            signal.default_int_handler(number, frame)
+        held.append(number)
+
+    before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        removed = retention.enforce(store, settings.retention, dt.datetime.now(dt.UTC))
-    except StoreError as error:
-        reading.warn(f"old findings could not be deleted: {error.message}")
-    else:
-        for text in removed.warnings:
-            reading.warn(text)
+        yield held
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def _notified(settings: Settings, store: Store | None, reading: Reading) -> None:
-    """Tell the people that the settings name; a channel that fails is a warning."""
-    if store is None:
-        return
-    try:
-        told = notify.tell(store, settings.notify, dt.datetime.now(dt.UTC))
-    except StoreError as error:
-        told = [f"nobody could be notified: {error.message}"]
-    for text in told:
-        reading.warn(text)
-
-
-class _Span:
+class Span:
     """First and last instant of all flows."""
 
     first: dt.datetime | None = None
     last: dt.datetime | None = None
 
     def widen(self, tables: Tables) -> None:
+        """Take in the flows of *tables*."""
         flows = tables.flows
         if flows.height:
             first, last = flows["start"].min(), flows["end"].max()
@@ -174,7 +160,12 @@ class _Span:
             self.last = max(self.last or last, last)
 
 
-def _judging(settings: Settings, indicators: Sequence[Path], reading: Reading) -> Judging:
+def judging_of(settings: Settings, indicators: Sequence[Path], reading: Reading) -> Judging:
+    """Every detector at work, with what was learned here and the known *indicators*.
+
+    Raises:
+        UsageError: a file of indicators cannot be read.
+    """
     detectors = content.detectors()
     if indicators:
         known = load(indicators, settings.site)
@@ -184,38 +175,42 @@ def _judging(settings: Settings, indicators: Sequence[Path], reading: Reading) -
     return Judging(detectors, settings.site, learn.normals())
 
 
-def _stored(
-    findings: Iterable[Finding], store: Store | None, errors: list[CyberterrError]
-) -> Iterator[Finding]:
-    """*findings* as the store numbers them; a store that fails is an error and loses nothing."""
+def stored(findings: Iterable[Finding], store: Store | None, reading: Reading) -> list[Finding]:
+    """*findings* as *store* numbers them; a store that fails is an error and loses nothing."""
     found = list(findings)
-    if store is not None and found:
-        try:
-            numbered = {finding.id: finding for finding in store.put(found)}
-        except StoreError as error:
-            errors.append(error)
-        else:
-            found = [numbered.get(f.id) or store.get(f.id) or f for f in found]
-    yield from found
+    if store is None or not found:
+        return found
+    try:
+        numbered = {finding.id: finding for finding in store.put(found)}
+        return [numbered.get(f.id) or store.get(f.id) or f for f in found]
+    except StoreError as error:
+        # A store that fails for months is one error, as it was the last time.
+        reading.errors = [e for e in reading.errors if not isinstance(e, StoreError)]
+        reading.errors.append(error)
+        return found
 
 
-def _kept(
-    findings: list[Finding],
+def ended(
+    findings: Sequence[Finding],
     settings: Settings,
     store: Store | None,
     reading: Reading,
     judging: Judging,
-    span: _Span,
+    span: Span,
     names: tuple[str, ...],
     started: dt.datetime,
+    *,
+    hidden: int = 0,
 ) -> Result:
-    errors = list(reading.errors)
-    shown = list(_stored(findings, store, errors))
-    _notified(settings, store, reading)
-    hidden = 0
-    if store is not None and not any(isinstance(error, StoreError) for error in errors):
+    """What a scan that found *findings*, all stored, ends with; people are told first."""
+    if store is not None:
+        tell(store, settings, reading.warn)
+    shown = list(findings)
+    if store is not None and not any(isinstance(error, StoreError) for error in reading.errors):
         listing = visible(store, shown, dt.datetime.now(dt.UTC))
-        shown, hidden = [case.finding for case in listing.cases], listing.hidden
+        shown, hidden = [case.finding for case in listing.cases], hidden + listing.hidden
+    more = (f"{reading.unsaid} more warnings",) if reading.unsaid else ()
+    errors = list(reading.errors)
     if judging.failed:
         errors += [CyberterrError(text, exit_code=OUR_OWN_ERROR) for text in judging.warnings]
     run = Run(
@@ -230,7 +225,7 @@ def _kept(
         evicted=reading.evicted,
         dropped=reading.dropped,
         suppressed=hidden,
-        warnings=tuple(reading.warnings),
+        warnings=(*reading.warnings, *more),
         examined=judging.examined,
         skipped=tuple(Skipped(name, _reason(why)) for name, why in judging.skipped.items()),
         not_examined=_blind_spots(content.detectors(), judging.examined),

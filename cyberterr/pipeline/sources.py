@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -52,7 +52,8 @@ def read_tables(
     """
     discovery = discover(paths)
     reading.errors += discovery.errors
-    reading.warnings += discovery.warnings
+    for text in discovery.warnings:
+        reading.warn(text)
     sizes = [source.size for source in discovery.sources]
     known = [size for size in sizes if size is not None]
     reading.bytes_total = sum(known) if len(known) == len(sizes) else None
@@ -93,7 +94,7 @@ def read_live(
         if engine == "pyshark":
             seen = tshark.Reading()
             packets = _counted(tshark.read_stream(live.stream, seen), seen, reading)
-            yield from _through_reference(packets, settings, reading, layer7=True)
+            yield from _through_reference(packets, settings, reading, layer7=True, stop=live.stop)
         else:
             with Stream(settings, reading, layer7=True) as stream:
                 try:
@@ -172,6 +173,7 @@ def _counted(packets: Iterable[Packet], seen: tshark.Reading, reading: Reading) 
     for packet in packets:
         reading.packets = before + seen.packets
         reading.clock_ns = packet.time_ns
+        reading.changed(reading)
         yield packet
     reading.packets = before + seen.packets
     for text in seen.warnings:
@@ -179,12 +181,26 @@ def _counted(packets: Iterable[Packet], seen: tshark.Reading, reading: Reading) 
 
 
 def _through_reference(
-    packets: Iterable[Packet], settings: Settings, reading: Reading, *, layer7: bool
+    packets: Iterable[Packet],
+    settings: Settings,
+    reading: Reading,
+    *,
+    layer7: bool,
+    stop: Callable[[], None] = lambda: None,
 ) -> Iterator[Tables]:
+    """Meter *packets* in Python; an interrupt ends them, and open flows are closed and given.
+
+    Args:
+        packets: what tshark dissected.
+        settings: time-outs of the meter, name of the sensor.
+        reading: filled meanwhile.
+        layer7: decode what they carry too.
+        stop: ends a source that may wait for its next packet for ever.
+    """
     decoder = Layer7(settings.site.sensor, account_key())
     services: dict[int, str] = {}
     frames = reference.meter(
-        packets,
+        _until_interrupt(packets, reading),
         settings.meter,
         sensor=settings.site.sensor,
         tap=(lambda tapped: decoder.feed([Message(*tapped)])) if layer7 else None,
@@ -194,8 +210,22 @@ def _through_reference(
         names = [services.pop(flow, None) for flow in flows["flow_id"]]
         named = flows.with_columns(pl.Series("service", names, dtype=pl.String))
         reading.flows += flows.height
-        yield replace(decoder.drain(), flows=named)
+        try:
+            yield replace(decoder.drain(), flows=named)
+        except KeyboardInterrupt:
+            reading.interrupt()
+            stop()
     yield decoder.drain(final=True)
+
+
+def _until_interrupt(packets: Iterable[Packet], reading: Reading) -> Iterator[Packet]:
+    try:
+        for packet in packets:
+            if reading.interrupted:
+                return
+            yield packet
+    except KeyboardInterrupt:
+        reading.interrupt()
 
 
 def _logged(source: Source, settings: Settings, reading: Reading) -> Iterator[Tables]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cyberterr.capture import live as live_capture
 from cyberterr.capture.live import Live
 from cyberterr.errors import CyberterrError, MissingPartError, SourceError, UsageError
 
@@ -36,9 +37,25 @@ def port():
         yield listener.getsockname()[1]
 
 
-def send(port: int, count: int) -> None:
+@pytest.fixture
+def veth():
+    """The name of one end of a pair of virtual interfaces, both up."""
+    name = f"ct{os.getpid()}"
+    made = ["ip", "link", "add", name, "type", "veth", "peer", "name", f"{name}p"]
+    done = subprocess.run(made, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no interface can be made here: {done.stderr.strip()}")
+    try:
+        for end in (name, f"{name}p"):
+            subprocess.run(["ip", "link", "set", end, "up"], check=True)
+        yield name
+    finally:
+        subprocess.run(["ip", "link", "delete", name], capture_output=True, check=False)
+
+
+def send(port: int, count: int, first: int = 0) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        for number in range(count):
+        for number in range(first, first + count):
             sender.sendto(b"%04d" % number, ("127.0.0.1", port))
             time.sleep(0.0005)
 
@@ -84,6 +101,57 @@ def test_a_duration_ends_the_capture_on_a_quiet_line(port):
 
 
 @live
+def test_a_fresh_dumpcap_takes_over_and_no_packet_is_lost_between_the_two(port, monkeypatch):
+    monkeypatch.setattr(live_capture, "SEGMENT_S", 0.5)
+    sent = 0
+    with Live("lo", bpf=f"udp port {port}") as capture:
+        began = descendants(os.getpid())
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and not began.isdisjoint(descendants(os.getpid())):
+            send(port, 50, first=sent)
+            sent += 50
+        send(port, 50, first=sent)
+        time.sleep(0.5)
+        capture.stop()
+        numbers = [int(payload) for payload in payloads(capture.stream.read())]
+    assert time.monotonic() < deadline
+    assert sorted(set(numbers)) == list(range(sent + 50))
+    assert capture.received == len(numbers)
+    assert capture.dropped == 0
+
+
+@live
+def test_lost_packets_are_known_while_the_capture_goes_on(port, monkeypatch):
+    monkeypatch.setattr(live_capture, "SEGMENT_S", 0.5)
+    monkeypatch.setattr(live_capture, "KERNEL_BUFFER_MIB", 1)
+    with (
+        Live("lo", bpf=f"udp port {port}") as capture,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+    ):
+        for _ in range(8000):  # while nobody reads
+            sender.sendto(bytes(1000), ("127.0.0.1", port))
+        deadline = time.monotonic() + 30
+        while not capture.dropped and time.monotonic() < deadline:
+            capture.stream.read1(1 << 20)
+            send(port, 1)
+        while_it_ran = capture.dropped
+    assert 0 < while_it_ran <= capture.dropped
+    assert capture.dropped + capture.received >= 8000
+
+
+@live
+def test_an_interface_that_goes_away_is_an_error_and_what_came_before_is_there(veth):
+    def read_until_it_goes():
+        with Live(veth) as capture:
+            subprocess.run(["ip", "link", "delete", veth], check=True)
+            assert len(capture.stream.read()) >= 24
+
+    with pytest.raises(SourceError, match="no longer attached") as error:
+        read_until_it_goes()
+    assert "ip link" in error.value.hint
+
+
+@live
 def test_a_wrong_filter_is_explained_in_the_words_of_libpcap():
     with pytest.raises(UsageError, match="syntax error") as error:
         Live("lo", bpf="tcp port")
@@ -118,10 +186,27 @@ def test_without_the_right_to_capture_the_hint_never_asks_for_root(monkeypatch, 
     assert "never run cyberterr as root" in error.value.hint
 
 
+@live
+def test_where_no_rights_may_be_gained_the_hint_does_not_ask_for_capabilities():
+    program = "from cyberterr.capture.live import Live; Live('lo')"
+    bound = ["setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
+    done = subprocess.run(
+        [*bound, sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert "MissingPartError: dumpcap may not capture on lo" in done.stderr
+    assert "no_new_privs" in done.stderr
+    assert "setcap" not in done.stderr
+
+
 def descendants(pid: int) -> set[int]:
     found: set[int] = set()
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        found |= {int(child)} | descendants(int(child))
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in children.read_text().split():
+            found |= {int(child)} | descendants(int(child))
     return found
 
 

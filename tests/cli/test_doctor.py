@@ -1,7 +1,10 @@
 """`cyberterr doctor` on this machine, and on one where parts are missing."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -46,6 +49,28 @@ def test_tshark_is_shown_with_path_and_version():
     _, found = parts()
     assert found["tshark"]["state"] == "ok"
     assert "TShark" in found["tshark"]["found"]
+
+
+@pytest.mark.skipif(shutil.which("setcap") is None, reason="setcap is not installed (libcap2-bin)")
+@pytest.mark.parametrize(("bound", "state"), [([], "ok"), (["--no-new-privs"], "broken")])
+def test_whether_the_capabilities_of_dumpcap_have_an_effect_is_told(
+    nobody, open_folder, bound, state
+):
+    if not shutil.which("dumpcap"):
+        pytest.skip("dumpcap is not installed")
+    dumpcap = shutil.copy(shutil.which("dumpcap"), open_folder / "dumpcap")
+    setting = ["setcap", "cap_net_raw,cap_net_admin=ep", dumpcap]
+    if subprocess.run(setting, capture_output=True, check=False).returncode:
+        pytest.skip(f"files in {open_folder} can have no capabilities")
+    done = subprocess.run(
+        [*nobody, "setpriv", *bound, sys.executable, "-m", "cyberterr", "doctor", "--format=json"],
+        env={**os.environ, "PATH": f"{open_folder}:{os.environ['PATH']}"},
+        capture_output=True,
+        check=False,
+    )
+    found = {part["name"]: part for part in map(json.loads, done.stdout.splitlines())}
+    assert found["right to capture"]["state"] == state
+    assert bool(bound) == ("no_new_privs" in found["right to capture"]["remedy"])
 
 
 def test_wrong_settings_are_found_before_a_scan_trips_over_them(tmp_path):

@@ -18,22 +18,6 @@ BRUTE_FORCE = GOLDEN / "bruteforce.pcap"
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "network"
 
 
-@pytest.fixture
-def call(tmp_path):
-    """Run the program in a data folder of its own."""
-
-    def run(*arguments, **options):
-        return subprocess.run(
-            [sys.executable, "-m", "cyberterr", *map(str, arguments)],
-            capture_output=True,
-            env={**os.environ, "CYBERTERR_HOME": str(tmp_path / "home")},
-            timeout=120,
-            **options,
-        )
-
-    return run
-
-
 def events(done):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
