@@ -34,6 +34,8 @@ MIN_CALLS = 8
 """calls; with fewer, seven gaps cannot be told from chance"""
 MIN_SPAN_S = 45.0
 """seconds from first to last call; a page that loads is over sooner"""
+MIN_GAP_S = 0.2
+"""seconds; what calls more often is one task that works, or a flood, not a machine that waits"""
 SURE_CALLS = 15
 """calls before an alarm where the port is an everyday one"""
 STEADY_BAND = 0.5
@@ -246,7 +248,7 @@ def _rhythm(starts: NDArray[np.float64]) -> dict[str, float] | None:
     usual = float(np.median(gaps))
     spread = float(np.median(np.abs(gaps - usual))) / usual if usual else math.inf
     share = float(np.mean(np.abs(gaps - usual) <= STEADY_BAND * usual))
-    if spread > MAX_SPREAD or lower_bound(share, len(gaps)) < MIN_STEADY:
+    if usual < MIN_GAP_S or spread > MAX_SPREAD or lower_bound(share, len(gaps)) < MIN_STEADY:
         return None
     low, middle, high = np.quantile(gaps, (0.25, 0.5, 0.75))
     skew = abs(low + high - 2 * middle) / (high - low) if high > low else 0.0

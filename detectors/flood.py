@@ -39,13 +39,16 @@ REFLECTORS = 10
 ICMP_RATE = 200.0
 """ICMP packets a second to one machine: a monitor sends one or two"""
 ICMP_TOTAL = 5000
+PACKET_RATE = 200.0
+"""packets a second that belong to nothing: what a busy site drops is less"""
+PACKET_TOTAL = 5000
+FEW_PORTS = 10
+"""ports of one machine; a scan tries more"""
+LARGE = 100
+"""bytes a packet; a scan sends smaller ones"""
 CONNECTIONS_RATE = 300.0
 """complete connections a second to one service, in the peak second"""
 CONNECTIONS_TOTAL = 20_000
-CLIENTS_DHCP = 100
-"""machines that ask one network for an address in ten minutes"""
-DHCP_RATE = 20.0
-"""requests for an address in the peak second: a school's morning is spread over minutes"""
 STRONG = 10
 """times the threshold from which service suffers for certain"""
 
@@ -72,12 +75,17 @@ REFLECTING = (
 TCP, UDP = 6, 17
 ICMP = (1, 58)
 UNFINISHED = ("S0", "SH", "RSTOS0", "REJ")
+TO_MANY = pl.col("dst_ip").str.contains(r"^(22[4-9]|23\d)\.|^ff")
 
 BLIND = (
     Text(
         "Slow attacks that hold a few connections open, and floods the provider already drops.",
         "Les attaques lentes qui gardent quelques connexions ouvertes, et les flots que "
         "l'opérateur filtre déjà.",
+    ),
+    Text(
+        "A flood in one single UDP stream: it looks like a film or a call.",
+        "Un flot dans un seul échange UDP : il ressemble à un film ou à un appel.",
     ),
     Text(
         "Who is behind it: the addresses seen are usually forged or abused.",
@@ -150,6 +158,22 @@ KINDS = {
         Text("is flooded with pings", "est submergée de pings"),
         "T1498.001",
     ),
+    "udp": Kind(
+        PACKET_RATE,
+        PACKET_TOTAL,
+        1,
+        Text("UDP messages without answer", "messages UDP restés sans réponse"),
+        Text("is flooded with UDP packets", "est submergée de paquets UDP"),
+        "T1498.001",
+    ),
+    "stray": Kind(
+        PACKET_RATE,
+        PACKET_TOTAL,
+        1,
+        Text("TCP packets outside any connection", "paquets TCP hors de toute connexion"),
+        Text("is flooded with stray packets", "est submergée de paquets égarés"),
+        "T1498.001",
+    ),
     "connections": Kind(
         CONNECTIONS_RATE,
         CONNECTIONS_TOTAL,
@@ -157,17 +181,6 @@ KINDS = {
         Text("connections", "connexions"),
         Text("is flooded with connections", "est submergée de connexions"),
         "T1499.002",
-    ),
-    "dhcp": Kind(
-        DHCP_RATE,
-        CLIENTS_DHCP,
-        CLIENTS_DHCP,
-        Text("requests for an address", "demandes d'adresse"),
-        Text(
-            "The network's addresses are being used up",
-            "Les adresses du réseau sont en train d'être épuisées",
-        ),
-        "T1498",
     ),
 }
 
@@ -178,37 +191,32 @@ def _tagged(flows: pl.DataFrame) -> pl.DataFrame:
     quiet = pl.col("src_payload").fill_null(0) == 0
     unasked = (protocol == UDP) & (pl.col("dst_packets") == 0)
     kind = (
-        pl.when((protocol == UDP) & (port == 67))
-        .then(pl.lit("dhcp"))
-        .when(unasked & source_port.is_in(REFLECTING) & ~port.is_in(REFLECTING))
+        pl.when(unasked & source_port.is_in(REFLECTING) & ~port.is_in(REFLECTING))
         .then(pl.lit("reflection"))
-        .when((protocol == UDP) & port.is_in(REFLECTING))
-        .then(pl.lit("asked"))
+        .when(unasked)
+        .then(pl.lit("udp"))
         .when(protocol.is_in(ICMP))
         .then(pl.lit("icmp"))
         .when((protocol == TCP) & state.is_in(UNFINISHED) & quiet)
         .then(pl.lit("syn"))
+        .when((protocol == TCP) & (state == "OTH") & quiet & (pl.col("src_packets") <= 2))
+        .then(pl.lit("stray"))
         .when(protocol == TCP)
         .then(pl.lit("connections"))
     )
-    # Every rogue client asks another server, or none at all: the network is the victim.
-    victim = (
-        pl.when(pl.col("kind") == "dhcp")
-        .then(pl.lit(""))
-        .when(pl.col("kind") == "asked")
-        .then(pl.col("src_ip"))
-        .otherwise(pl.col("dst_ip"))
-    )
-    amount = (
-        pl.when(pl.col("kind").is_in(["icmp", "reflection"]))
-        .then(pl.col("src_packets"))
-        .otherwise(1)
-        .cast(pl.Int64)
-    )
+    asked = flows.filter(protocol == UDP, port.is_in(REFLECTING))
+    counted = pl.col("kind").is_in(["icmp", "reflection"])
+    seconds = (pl.col("end") - pl.col("start")).dt.total_seconds() + 1
     return (
-        flows.with_columns(kind=kind)
+        pl.concat(
+            [
+                flows.filter(~TO_MANY).with_columns(kind=kind, victim="dst_ip"),
+                asked.with_columns(kind=pl.lit("asked"), victim="src_ip"),
+            ]
+        )
         .filter(pl.col("kind").is_not_null())
-        .with_columns(victim=victim, amount=amount)
+        .with_columns(amount=pl.when(counted).then("src_packets").otherwise(1).cast(pl.Int64))
+        .with_columns(rate=pl.col("amount") // seconds)
     )
 
 
@@ -222,7 +230,7 @@ class Flood:
             "Is somebody trying to put a service out of action?",
             "Quelqu'un cherche-t-il à mettre un service hors d'état ?",
         ),
-        proof="half-open connections, unasked answers, pings or address requests per second",
+        proof="half-open connections, unasked answers, stray packets or pings a second",
         blind_spots=BLIND,
         innocent=(RUSH, TEST, ONE_WAY),
         attack=("T1498", "T1498.001", "T1498.002", "T1499.002"),
@@ -231,6 +239,7 @@ class Flood:
         keys={"kind": pl.String, "victim": pl.String, "second": pl.Int64},
         columns={
             "amount": Merge.SUM,
+            "rate": Merge.SUM,
             "bytes": Merge.SUM,
             "ports": Merge.SAMPLE,
             "port": Merge.MIN,
@@ -258,6 +267,7 @@ class Flood:
             .group_by("window", "kind", "victim", "second")
             .agg(
                 amount=pl.col("amount").sum(),
+                rate=pl.col("rate").sum(),
                 bytes=pl.col("src_bytes").cast(pl.Int64).sum(),
                 ports=sample(pl.col("service")),
                 port=pl.col("service").min(),
@@ -274,7 +284,7 @@ class Flood:
             .group_by("kind", "victim")
             .agg(
                 total=pl.col("amount").sum(),
-                peak=pl.col("amount").max(),
+                peak=pl.col("rate").max(),
                 bytes=pl.col("bytes").sum(),
                 sources=pl.col("sources").explode().drop_nulls().unique().sort().head(1024),
                 examples=pl.col("examples").explode().drop_nulls().unique().sort().head(50),
@@ -293,8 +303,11 @@ class Flood:
                 continue
             complete = totals.get(("connections", row["victim"]), 0)
             open_share = row["total"] / (row["total"] + complete)
-            if row["kind"] == "syn" and (open_share < HALF_OPEN or len(row["ports"]) > 10):
-                continue  # a rush of visitors, or a port scan
+            if row["kind"] == "syn" and open_share < HALF_OPEN:
+                continue  # a rush of visitors
+            small = row["kind"] != "udp" or row["bytes"] < LARGE * row["total"]
+            if row["kind"] in ("syn", "stray", "udp") and len(row["ports"]) > FEW_PORTS and small:
+                continue  # a port scan
             if row["kind"] == "reflection" and row["total"] < totals.get(
                 ("asked", row["victim"]), 0
             ):
@@ -305,9 +318,7 @@ class Flood:
 def _claim(row: dict[str, Any], kind: Kind, open_share: float, view: View) -> Claim:
     sources, peak, total = int(row["count"]), int(row["peak"]), int(row["total"])
     one = sources == 1
-    dhcp = row["kind"] == "dhcp"
-    victim = row["victim"] or None
-    name = view.site.name_of(victim) if victim else ""
+    name = view.site.name_of(row["victim"])
     strong = total >= STRONG * kind.total or peak >= STRONG * max(kind.rate, 1.0)
     seconds = view.window.filter(
         pl.col("kind") == row["kind"], pl.col("victim") == row["victim"]
@@ -355,19 +366,19 @@ def _claim(row: dict[str, Any], kind: Kind, open_share: float, view: View) -> Cl
         start=dt.datetime.fromtimestamp(row["first"], dt.UTC),
         end=dt.datetime.fromtimestamp(row["last"] / 1e9, dt.UTC),
         actor=row["examples"][0] if one else None,
-        victim=victim,
+        victim=row["victim"],
         victim_port=int(row["port"]) if row["kind"] in ("syn", "connections") else None,
         related=tuple(row["examples"]),
-        title=kind.title if dhcp else Text(f"{name} {kind.title.en}", f"{name} {kind.title.fr}"),
+        title=Text(f"{name} {kind.title.en}", f"{name} {kind.title.fr}"),
         reason=Text(
             f"{total} {kind.what.en} from about {sources} addresses within ten minutes, up to "
-            f"{peak} in one second{'' if dhcp else f', all to {name}'}.",
+            f"{peak} in one second, all to {name}.",
             f"{total} {kind.what.fr} venant d'environ {sources} adresses en dix minutes, jusqu'à "
-            f"{peak} en une seconde{'' if dhcp else f', toutes vers {name}'}.",
+            f"{peak} en une seconde, toutes vers {name}.",
         ),
         measures=tuple(measures),
         explanations=(
-            explained(RUSH, None if row["kind"] in ("icmp", "connections") else False),
+            explained(RUSH, None if row["kind"] in ("icmp", "udp", "connections") else False),
             explained(TEST, None),
             explained(ONE_WAY, None),
         ),
@@ -377,7 +388,7 @@ def _claim(row: dict[str, Any], kind: Kind, open_share: float, view: View) -> Cl
         picture=Picture(
             kind="rate",
             x=tuple(float(second) for second in seconds["second"].head(500)),
-            y=tuple(float(amount) for amount in seconds["amount"].head(500)),
+            y=tuple(float(rate) for rate in seconds["rate"].head(500)),
             baseline=kind.rate or kind.total / 600,
             x_label=Text("time", "heure"),
             y_label=Text(f"{kind.what.en} per second", f"{kind.what.fr} par seconde"),

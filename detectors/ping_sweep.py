@@ -37,6 +37,8 @@ PINGS_EACH = 5
 KNOWN_TARGETS = 0.7
 """share of machines already pinged in the hours before: a fixed list, as monitors have"""
 ICMP = (1, 58)
+ASKING = (8, 13, 15, 17, 128)
+"""ICMP types that ask: echo, time, information, mask (RFC 792, 950), echo in IPv6 (RFC 4443)"""
 
 BLIND = (
     Text(
@@ -67,11 +69,10 @@ STEPS = (
         "Voyez ce que la machine a fait ensuite : un balayage de ports suit en général.",
     ),
 )
-PINGING, CALLED = "pinging", "called"
 
 
 class PingSweep:
-    """Machines that one own machine pinged, without those that had called it."""
+    """Machines that one own machine pinged."""
 
     card = Card(
         id="ping_sweep",
@@ -84,13 +85,14 @@ class PingSweep:
         blind_spots=BLIND,
         innocent=(MONITOR, AUTHORISED, REFUSAL),
         attack=("T1018",),
-        cost="one pass over flows; two rows per own machine",
+        cost="one pass over flows; one row per own machine",
         tables=("flows",),
-        keys={"kind": pl.String, "machine": pl.String},
+        keys={"machine": pl.String},
         columns={
             "others": Merge.DISTINCT,
             "silent": Merge.DISTINCT,
             "packets": Merge.SUM,
+            "untold": Merge.SUM,
             "first": Merge.MIN,
             "last": Merge.MAX,
             "examples": Merge.SAMPLE,
@@ -102,50 +104,41 @@ class PingSweep:
     )
 
     def summarise(self, tables: Tables, site: Site) -> pl.DataFrame:
-        """Machines that each own machine pinged, and machines that called it."""
+        """Machines that each own machine pinged; `untold` counts flows of an unknown type."""
         to_many = pl.col("dst_ip").str.contains(r"^(22[4-9]|23\d|255)\.|\.255$|^ff")
-        flows = tables.flows.filter(pl.col("src_packets") > 0, ~to_many)
-        icmp = pl.col("protocol").is_in(ICMP)
-        pings = flows.filter(own(flows["src_ip"], site)).filter(icmp)
-        calls = flows.filter(own(flows["dst_ip"], site))
-        both = pl.concat(
-            [
-                pings.with_columns(kind=pl.lit(PINGING), machine="src_ip", other="dst_ip"),
-                calls.with_columns(kind=pl.lit(CALLED), machine="dst_ip", other="src_ip"),
-            ]
+        # A refusal is ICMP too: it answers somebody who called.
+        asks = pl.col("protocol").is_in(ICMP) & (
+            pl.col("icmp_type").is_in(ASKING) | pl.col("icmp_type").is_null()
         )
+        pings = tables.flows.filter(pl.col("src_packets") > 0, ~to_many, asks)
         return (
-            both.with_columns(window_of("start", self.card))
+            pings.filter(own(pings["src_ip"], site))
+            .with_columns(window_of("start", self.card), machine="src_ip")
             .group_by("window", *self.card.keys)
             .agg(
-                others=sketch(pl.col("other")),
-                silent=sketch(pl.col("other").filter(pl.col("state") == "S0")),
+                others=sketch(pl.col("dst_ip")),
+                silent=sketch(pl.col("dst_ip").filter(pl.col("state") == "S0")),
                 packets=pl.col("src_packets").cast(pl.Int64).sum(),
+                untold=pl.col("icmp_type").is_null().cast(pl.Int64).sum(),
                 first=pl.col("start").cast(pl.Int64).min(),
                 last=pl.col("end").cast(pl.Int64).max(),
-                examples=sample(pl.col("other")),
+                examples=sample(pl.col("dst_ip")),
             )
         )
 
     def judge(self, view: View) -> Iterator[Claim]:
         """One claim per own machine that sweeps."""
-        called = view.window.filter(pl.col("kind") == CALLED).select("machine", callers="others")
-        rows = (
-            view.window.filter(pl.col("kind") == PINGING)
-            .join(called, on="machine", how="left")
-            .with_columns(reached=distinct("others"), mute=distinct("silent"))
+        rows = view.window.with_columns(reached=distinct("others"), mute=distinct("silent"))
+        sweeps = (pl.col("reached") >= PINGED) & (
+            pl.col("packets") <= PINGS_EACH * pl.col("reached")
         )
-        for row in rows.sort("machine").iter_rows(named=True):
-            # Telling a closed port to a caller is no ping.
-            pinged = set(row["others"]) - set(row["callers"] or ())
-            count = round(row["reached"] * len(pinged) / len(row["others"]))
-            if count >= PINGED and row["packets"] <= PINGS_EACH * row["reached"]:
-                yield _claim(row, count, pinged, view)
+        for row in rows.filter(sweeps).sort("machine").iter_rows(named=True):
+            yield _claim(row, view)
 
 
-def _claim(row: dict[str, Any], count: int, pinged: set[int], view: View) -> Claim:
-    source = row["machine"]
-    past = view.history.filter(pl.col("kind") == PINGING, pl.col("machine") == source)
+def _claim(row: dict[str, Any], view: View) -> Claim:
+    source, count, pinged = row["machine"], round(row["reached"]), set(row["others"])
+    past = view.history.filter(pl.col("machine") == source)
     known = pinged & set(past["others"].explode())
     fixed = len(known) >= KNOWN_TARGETS * len(pinged)
     allowed = view.site.may_scan(source, view.start)
@@ -195,7 +188,7 @@ def _claim(row: dict[str, Any], count: int, pinged: set[int], view: View) -> Cla
         explanations=(
             explained(AUTHORISED, allowed),
             explained(MONITOR, fixed if view.history.height else None),
-            explained(REFUSAL, False),
+            explained(REFUSAL, None if row["untold"] else False),
         ),
         not_examined=BLIND,
         next_steps=STEPS,

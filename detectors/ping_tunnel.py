@@ -86,8 +86,10 @@ class PingTunnel:
     def summarise(self, tables: Tables, site: Site) -> pl.DataFrame:
         """Echo packets and bytes each way by pair, and flows whose packets differ in size."""
         del site
-        # ICMP errors (Zeek: type 3, 11) carry no talk of their own.
-        echo = pl.col("protocol").is_in([1, 58]) & pl.col("src_port").is_in([0, 8, 128])
+        # ICMP errors carry no talk of their own.
+        echo = pl.col("protocol").is_in([1, 58]) & (
+            pl.col("icmp_type").is_in([0, 8, 128, 129]) | pl.col("icmp_type").is_null()
+        )
         uneven = (pl.col("src_len_max") - pl.col("src_len_min")) > SPREAD
         return (
             tables.flows.filter(echo)

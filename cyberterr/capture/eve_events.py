@@ -7,11 +7,14 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
+from cyberterr.capture.logs import MAX_COUNT
 from cyberterr.contracts.ot import DNP3, MODBUS
 
 Port = Annotated[int, Meta(ge=0, le=2**16 - 1)]
-Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+FlowId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 Code = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+Byte = Annotated[int, Meta(ge=0, le=255)]
 _NOTHING = msgspec.Raw(b"")
 _Section = TypeVar("_Section", bound=msgspec.Struct)
 
@@ -159,7 +162,7 @@ class Event(msgspec.Struct):
 
     event_type: str
     timestamp: str
-    flow_id: Count | None = None
+    flow_id: FlowId | None = None
     src_ip: str | None = None
     dest_ip: str | None = None
     src_port: Port | None = None
@@ -167,6 +170,7 @@ class Event(msgspec.Struct):
     proto: str | None = None
     app_proto: str | None = None
     direction: str | None = None
+    icmp_type: Byte | None = None
     flow: msgspec.Raw = _NOTHING
     tcp: msgspec.Raw = _NOTHING
     dns: msgspec.Raw = _NOTHING

@@ -15,8 +15,13 @@ from cyberterr.contracts.flow import TIME
 BLOCK_BYTES = 4 << 20
 MAX_LINE_BYTES = 1 << 20
 MAX_ROWS = 100_000
+MAX_COLUMNS = 1000
 MAX_SECONDS = 9_000_000_000
 """Times from the epoch to the year 2255: what nanoseconds in 64 bits can hold."""
+
+MAX_COUNT = 2**47
+"""Packets or bytes of one flow: 10 Gbit/s for 31 hours. What says more is no count; 65,000 flows
+of it still add up in 64 bits."""
 
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << bit for bit in range(8))
 
@@ -27,6 +32,7 @@ PROTOCOLS = {
 }  # fmt: skip
 """Names that logs write for IANA protocol numbers."""
 WITH_PORTS = (6, 17, 33, 132, 136)
+ICMP = (1, 58)
 
 
 class Block(NamedTuple):
@@ -167,6 +173,11 @@ def instant(seconds: pl.Expr) -> pl.Expr:
     sane = seconds.is_finite() & (seconds >= 0) & (seconds < MAX_SECONDS)
     micros = pl.when(sane).then((seconds * 1e6).round()).otherwise(None)
     return (micros.cast(pl.Int64) * 1000).cast(TIME)
+
+
+def sane(*counts: str) -> pl.Expr:
+    """Whether none of the columns *counts* is larger than one flow can be; null is none."""
+    return pl.all_horizontal(pl.col(*counts).fill_null(0) <= MAX_COUNT)
 
 
 def protocol(name: pl.Expr) -> pl.Expr:

@@ -16,6 +16,7 @@ import polars as pl
 
 from cyberterr.capture.logs import (
     BLOCK_BYTES,
+    MAX_COLUMNS,
     MAX_SECONDS,
     Malformed,
     addresses,
@@ -24,6 +25,7 @@ from cyberterr.capture.logs import (
     instant,
     ports,
     protocol,
+    sane,
     state,
     table,
 )
@@ -112,11 +114,12 @@ def _nfdump(stream: BinaryIO, malformed: Malformed, sensor: str) -> Iterator[Tab
     pairing = Pairing()
     for numbered in _rows(stream, malformed):
         raw = numbered.frame
-        flows = _counted(_who(raw), raw, ("src_packets", "src_bytes", "dst_packets", "dst_bytes"))
+        counts = ("src_packets", "src_bytes", "dst_packets", "dst_bytes")
+        flows = _counted(_who(raw), raw, counts)
         flows = flows.with_columns(
             pl.col("dst_packets", "dst_bytes").fill_null(0), _flags(raw["flags"]).alias("src_flags")
         )
-        known = _known(flows, ("src_packets", "src_bytes"))
+        known = _known(flows, counts)
         paired = pairing.add(_keep(flows, known, numbered.line, malformed))
         yield Tables(flows=_flows(paired, sensor))
     yield Tables(flows=_flows(pairing.rest(), sensor))
@@ -136,8 +139,9 @@ def _argus(
         skipped += int(is_other.sum())
         counts = ("total_packets", "total_bytes", "argus_src_bytes", "argus_src_packets")
         flows = _counted(_who(raw), raw, counts).with_columns(raw["state"], raw["direction"])
-        known = _known(flows, ("total_packets", "total_bytes", "argus_src_bytes")) | is_other
-        flows = _keep(flows.with_columns(is_other.alias("other")), known, numbered.line, malformed)
+        known = _known(flows.with_columns(pl.col("argus_src_packets").fill_null(0)), counts)
+        flows = flows.with_columns(is_other.alias("other"))
+        flows = _keep(flows, known | is_other, numbered.line, malformed)
         flows = _sides(flows.filter(~pl.col("other")))
         yield Tables(flows=_flows(flows, sensor))
     if skipped:
@@ -184,7 +188,7 @@ def _rows(stream: BinaryIO, malformed: Malformed) -> Iterator[_Numbered]:
             first, _, body = body.partition(b"\n")
             text = first.decode("utf-8", "replace").strip()
             separator = "\t" if "\t" in text else ","
-            names = [name.strip() for name in text.split(separator)]
+            names = [name.strip() for name in text.split(separator)[:MAX_COLUMNS]]
             line += 1
         is_over = False
         for closing in CLOSING:
@@ -216,11 +220,11 @@ def _who(raw: pl.DataFrame) -> pl.DataFrame:
     number = pl.col("proto").str.strip_chars()
     start = _seconds(pl.col("start"))
     # The old CSV cuts both times to whole seconds, but not the duration.
-    lasted = pl.col("duration").cast(pl.Float64, strict=False)
+    lasted = pl.col("duration").cast(pl.Float64, strict=False).fill_nan(None)
     end = pl.coalesce(start + lasted, _seconds(pl.col("end")))
     flows = raw.select(
         instant(start).alias("start"),
-        instant(pl.max_horizontal(start, end).clip(upper_bound=MAX_SECONDS - 1)).alias("end"),
+        instant(pl.max_horizontal(start, end)).alias("end"),
         addresses(raw["src_ip"]).alias("src_ip"),
         addresses(raw["dst_ip"]).alias("dst_ip"),
         _port("src_port"),
@@ -258,7 +262,7 @@ def _counted(flows: pl.DataFrame, raw: pl.DataFrame, names: tuple[str, ...]) -> 
 
 def _known(flows: pl.DataFrame, counts: tuple[str, ...]) -> pl.Series:
     needed = ("start", "end", "src_ip", "dst_ip", "protocol", *counts)
-    return flows.select(pl.all_horizontal(pl.col(*needed).is_not_null())).to_series()
+    return flows.select(pl.all_horizontal(pl.col(*needed).is_not_null(), sane(*counts))).to_series()
 
 
 def _keep(flows: pl.DataFrame, known: pl.Series, line: int, malformed: Malformed) -> pl.DataFrame:

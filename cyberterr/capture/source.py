@@ -190,8 +190,9 @@ def _look_into(path: str, raw: BinaryIO, size: int | None) -> Source | _Unused:
         raise SourceError("the file is empty", hint=ACCEPTED, where=path)
     compression = compression_of(magic)
     stream = replayed(magic, raw)
+    damage: list[str] = []
     if compression:
-        stream = decompressed(stream, compression, lambda _: None)
+        stream = decompressed(stream, compression, damage.append)
     head = b""
     content: Content | None = None
     while content is None and len(head) < HEAD_BYTES:
@@ -202,11 +203,8 @@ def _look_into(path: str, raw: BinaryIO, size: int | None) -> Source | _Unused:
         content = recognise(head, complete=False)
     content = content or recognise(head, complete=True)
     if content is None:
-        raise SourceError(
-            f"is {described(head or magic)}, no capture and no log we read",
-            hint=ACCEPTED,
-            where=path,
-        )
+        unknown = f"is {described(head or magic)}, no capture and no log we read"
+        raise SourceError(damage[0] if damage else unknown, hint=ACCEPTED, where=path)
     if content.kind == "unused":
         return _Unused(path, content.detail)
     return Source(

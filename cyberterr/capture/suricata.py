@@ -29,6 +29,10 @@ from cyberterr.contracts.flow import Tables, conform
 MAX_WAITING = 65_536
 """DNS queries that wait for an answer, and alerts that wait for their flow; the oldest go first."""
 
+MAX_SAME = 16
+"""Queries of one flow and DNS id that wait; a client repeats itself a few times."""
+MAX_ANSWERS = 128
+
 _WHO = {
     "line": pl.Int64,
     "time": pl.String,
@@ -51,6 +55,7 @@ _ROWS: dict[str, dict[str, Any]] = {
         "dst_flags": pl.UInt8,
         "service": pl.String,
         "end_reason": pl.String,
+        "icmp_type": pl.UInt8,
     },
     "dns": {
         **_WHO,
@@ -195,13 +200,16 @@ class _Rows:
         name, kind = dns.question()
         key = (who[2] if who[2] is not None else who[3:8], dns.id)
         if dns.type in ("query", "request"):
-            self._queries.setdefault(key, []).append(_Query([*who, name, kind, None, None], []))
+            same = self._queries.setdefault(key, [])
+            same.append(_Query([*who, name, kind, None, None], []))
+            if len(same) > MAX_SAME:
+                self._ready["dns"].append(tuple(same.pop(0).row))
             if len(self._queries) > MAX_WAITING:
                 self._unanswered(next(iter(self._queries)))
             return
         waiting = self._queries.get(key)
         query = waiting[0] if waiting else _Query([*who, name, kind, None, None], [])
-        query.answers.extend(dns.data())
+        query.answers.extend(dns.data()[: MAX_ANSWERS - len(query.answers)])
         query.row[-2:] = [dns.rcode, query.answers]
         if dns.is_one_of_several():  # version 1 writes one line per answer record
             self._queries.setdefault(key, [query])
@@ -241,7 +249,7 @@ def _flow_row(number: int, event: Event, flow: EveFlow) -> Row:
     service = event.app_proto if event.app_proto not in ("failed", "unknown") else None
     reason = END_REASONS.get(flow.reason or "", "log")
     start, end = flow.start or event.timestamp, flow.end or event.timestamp
-    return (number, start, *who, *ends, end, *counts, *flags, service, reason)
+    return (number, start, *who, *ends, end, *counts, *flags, service, reason, event.icmp_type)
 
 
 def _time(column: str) -> pl.Expr:

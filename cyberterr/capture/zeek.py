@@ -1,107 +1,31 @@
-"""Zeek logs (conn, dns, ssl, http, ssh; TSV and JSON lines) as flow tables.
-
-Columns as in Zeek's base/protocols/*/main.zeek; rows are handled a block at a time by polars.
-"""
+"""Zeek logs (conn, dns, ssl, http, ssh; TSV and JSON lines) as flow tables."""
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Callable, Iterator
 
-import msgspec
 import polars as pl
 
-from cyberterr.capture.content import NOT_JSON
 from cyberterr.capture.logs import (
     ACK,
     FIN,
-    MAX_SECONDS,
+    ICMP,
     RST,
     SYN,
-    Block,
     Malformed,
     addresses,
     blocks,
+    flow_ids,
     ids,
     instant,
     ports,
     protocol,
-    table,
+    sane,
 )
 from cyberterr.capture.source import Source, open_stream
+from cyberterr.capture.zeek_lines import COLUMNS, COUNT, Numbered, json_rows, tsv_rows
 from cyberterr.contracts.flow import Tables, conform
 
-_WHO = {
-    "ts": pl.Float64(),
-    "uid": pl.String(),
-    "id.orig_h": pl.String(),
-    "id.orig_p": pl.UInt16(),
-    "id.resp_h": pl.String(),
-    "id.resp_p": pl.UInt16(),
-}
-_TEXT, _COUNT = pl.String(), pl.UInt64()
-
-COLUMNS: Mapping[str, Mapping[str, pl.DataType]] = {
-    "conn": {
-        **_WHO,
-        "proto": _TEXT,
-        "ip_proto": pl.UInt8(),
-        "service": _TEXT,
-        "duration": pl.Float64(),
-        "conn_state": _TEXT,
-        "history": _TEXT,
-        "orig_bytes": _COUNT,
-        "resp_bytes": _COUNT,
-        "orig_pkts": _COUNT,
-        "orig_ip_bytes": _COUNT,
-        "resp_pkts": _COUNT,
-        "resp_ip_bytes": _COUNT,
-    },
-    "dns": {
-        **_WHO,
-        "proto": _TEXT,
-        "query": _TEXT,
-        "qtype_name": _TEXT,
-        "rcode_name": _TEXT,
-        "answers": pl.List(pl.String),
-    },
-    "ssl": {
-        **_WHO,
-        "version": _TEXT,
-        "server_name": _TEXT,
-        "next_protocol": _TEXT,
-        "ja4": _TEXT,
-    },
-    "http": {
-        **_WHO,
-        "method": _TEXT,
-        "host": _TEXT,
-        "uri": _TEXT,
-        "user_agent": _TEXT,
-        "status_code": pl.UInt16(),
-    },
-    "ssh": {
-        **_WHO,
-        "client": _TEXT,
-        "server": _TEXT,
-        "auth_success": pl.Boolean(),
-        "auth_attempts": pl.UInt16(),
-    },
-}
-"""What is read of each log; other columns, such as labels, are passed over."""
-
-_JSON_TYPES: Mapping[pl.DataType, Any] = {
-    pl.String(): str,
-    pl.Float64(): float,
-    pl.Boolean(): bool,
-    pl.List(pl.String): list[str],
-    pl.UInt8(): Annotated[int, msgspec.Meta(ge=0, le=2**8 - 1)],
-    pl.UInt16(): Annotated[int, msgspec.Meta(ge=0, le=2**16 - 1)],
-    pl.UInt64(): Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)],
-}
-
-MAX_COLUMNS = 1000
 UNKNOWN_PROTOCOL = 255
 """IANA "reserved": what Zeek calls `unknown_transport` and gives no number for."""
 
@@ -124,151 +48,17 @@ def read(source: Source, *, sensor: str, warn: Callable[[str], None]) -> Iterato
         with open_stream(part, warn) as stream:
             lines = blocks(stream, malformed)
             frames = (
-                _json(lines, part.detail, malformed)
+                json_rows(lines, part.detail, malformed)
                 if part.json
-                else _tsv(lines, part.detail, malformed)
+                else tsv_rows(lines, part.detail, malformed)
             )
             for numbered in frames:
                 yield _tables(part.detail, numbered, malformed, sensor, has_connections)
         malformed.report(warn)
 
 
-class _Numbered(NamedTuple):
-    line: int
-    frame: pl.DataFrame
-    """the columns of COLUMNS; `whole` is false where a line ends early"""
-
-
-class _Header:
-    """What the header lines say about the lines below them; a joined log has several."""
-
-    def __init__(self) -> None:
-        self.separator = "\t"
-        self.set_separator = ","
-        self.nothing = ["-", "(empty)"]
-        self.fields: list[str] = []
-
-    def read(self, line: str) -> None:
-        name, _, value = line.partition(" " if line.startswith("#separator") else self.separator)
-        if name == "#separator":
-            code = value.removeprefix("\\x")
-            try:
-                self.separator = chr(int(code, 16)) if value.startswith("\\x") else value[:1]
-            except ValueError:
-                self.separator = "\t"
-            if not self.separator.isascii() or self.separator in '\n\r\0"':
-                self.separator = "\t"
-        elif name == "#set_separator":
-            self.set_separator = value or ","
-        elif name == "#unset_field":
-            self.nothing[0] = value
-        elif name == "#empty_field":
-            self.nothing[1] = value
-        elif name == "#fields":
-            self.fields = value.split(self.separator)[:MAX_COLUMNS]
-
-
-def _tsv(lines: Iterator[Block], log: str, malformed: Malformed) -> Iterator[_Numbered]:
-    header = _Header()
-    for block in lines:
-        line, rest = block.line, block.data
-        while rest:
-            if rest.startswith(b"#"):
-                text, _, rest = rest.partition(b"\n")
-                header.read(text.decode("utf-8", "replace"))
-                line += 1
-                continue
-            end = rest.find(b"\n#") + 1 or len(rest)
-            body, rest = rest[:end], rest[end:]
-            count = body.count(b"\n") + (not body.endswith(b"\n"))
-            if header.fields:
-                yield _Numbered(line, _columns(body, header, log))
-            else:
-                malformed.add(line, count)
-            line += count
-
-
-def _columns(body: bytes, header: _Header, log: str) -> pl.DataFrame:
-    """The wanted columns of a piece without header lines: one row per line, blank ones too."""
-    wanted = COLUMNS[log]
-    places = {name: place for place, name in enumerate(header.fields) if name in wanted}
-    last = len(header.fields) - 1
-    # What is no number becomes null, so "-" needs no care; the last column tells a short line.
-    numbers = {f"{place}": wanted[name] for name, place in places.items() if place != last}
-    schema = {
-        f"{place}": dtype if (dtype := numbers.get(f"{place}", _TEXT)).is_numeric() else pl.String()
-        for place in range(last + 1)
-    }
-    read = table(body, header.separator, list(schema.values()), {*places.values(), last})
-
-    def column(name: str, dtype: pl.DataType) -> pl.Expr:
-        if name not in places:
-            return pl.lit(None, dtype).alias(name)
-        value = pl.col(f"{places[name]}")
-        if schema[f"{places[name]}"] == pl.String():
-            value = pl.when(~value.is_in(header.nothing)).then(value)
-        if dtype == pl.Boolean():
-            return (value == "T").alias(name)
-        if dtype == pl.List(pl.String):
-            return value.str.split(header.set_separator).alias(name)
-        return value.cast(dtype, strict=False).alias(name)
-
-    return read.select(
-        *(column(name, dtype) for name, dtype in wanted.items()),
-        pl.col(f"{last}").is_not_null().alias("whole"),
-    )
-
-
-def _json(lines: Iterator[Block], log: str, malformed: Malformed) -> Iterator[_Numbered]:
-    record = _record(log)
-    decoder = msgspec.json.Decoder(record)
-    for block in lines:
-        try:
-            records = decoder.decode_lines(block.data)
-        except NOT_JSON:
-            records = list(_one_by_one(block, decoder, malformed))
-        columns = {
-            name: [getattr(item, field) for item in records]
-            for name, field in zip(COLUMNS[log], record.__struct_fields__, strict=True)
-        }
-        columns["ts"] = [_seconds(value) for value in columns["ts"]]
-        frame = pl.DataFrame(columns, schema=dict(COLUMNS[log]))
-        yield _Numbered(block.line, frame.with_columns(whole=True))
-
-
-def _record(log: str) -> type[msgspec.Struct]:
-    """The record of a JSON log; `id.orig_h` becomes an attribute by its place."""
-    fields: list[tuple[str, Any, Any]] = []
-    for place, (name, dtype) in enumerate(COLUMNS[log].items()):
-        one = float | str if name == "ts" else _JSON_TYPES[dtype]
-        fields.append((f"c{place}", one | None, msgspec.field(name=name, default=None)))
-    return msgspec.defstruct(f"Zeek_{log}", fields, gc=False)
-
-
-def _one_by_one(
-    block: Block, decoder: msgspec.json.Decoder[msgspec.Struct], malformed: Malformed
-) -> Iterator[msgspec.Struct]:
-    for number, line in enumerate(block.data.split(b"\n"), block.line):
-        if line.strip():
-            try:
-                yield decoder.decode(line)
-            except NOT_JSON:
-                malformed.add(number)
-
-
-def _seconds(value: float | str | None) -> float | None:
-    """Seconds since the epoch of a number or, as `JSON::TS_ISO8601` writes it, of a text."""
-    if not isinstance(value, str):
-        return value
-    try:
-        moment = dt.datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
-
-
 def _tables(
-    log: str, numbered: _Numbered, malformed: Malformed, sensor: str, has_connections: bool
+    log: str, numbered: Numbered, malformed: Malformed, sensor: str, has_connections: bool
 ) -> Tables:
     """The rows that say who spoke to whom and when; the others are counted."""
     raw = numbered.frame.with_columns(
@@ -278,22 +68,35 @@ def _tables(
         pl.col("id.orig_p").alias("src_port"),
         pl.col("id.resp_p").alias("dst_port"),
         pl.lit(sensor).alias("sensor"),
-    ).with_columns(_protocol(log), pl.col("start").alias("time"))
+    ).with_columns(_protocol(log), pl.col("start").alias("time"), _end(log))
+    needed = ("start", "end", "src_ip", "dst_ip", "src_port", "dst_port", "protocol")
     known = raw.select(
         pl.col("whole")
         & pl.all_horizontal(
-            pl.col("start", "src_ip", "dst_ip", "src_port", "dst_port", "protocol").is_not_null()
+            pl.col(*needed).is_not_null(),
+            *(sane(name) for name, dtype in COLUMNS[log].items() if dtype == COUNT),
         )
     ).to_series()
     if not known.all():
         bad = (~known).arg_true()
-        malformed.add(numbered.line + int(bad[0]), bad.len())
+        malformed.add(numbered.lines[int(bad[0])], bad.len())
         raw = raw.filter(known)
     raw = raw.with_columns(ports("src_port"), ports("dst_port"))
     if has_connections:
         raw = raw.with_columns(ids(raw["uid"]).alias("flow_id"))
+    if log == "conn":
+        raw = raw.with_columns(pl.coalesce("flow_id", flow_ids(raw)).alias("flow_id"))
     name = {"conn": "flows", "ssl": "tls"}.get(log, log)
     return Tables(**{name: conform(name, raw.with_columns(*_CONTENT[log]()))})
+
+
+def _end(log: str) -> pl.Expr:
+    """When a connection ended: null where its duration is no number or leads too far away."""
+    if log != "conn":
+        return pl.col("start").alias("end")
+    lasted = pl.col("duration").fill_null(0)
+    end = pl.col("ts") + pl.when(lasted < 0).then(0).otherwise(lasted)
+    return instant(end).alias("end")
 
 
 def _protocol(log: str) -> pl.Expr:
@@ -319,13 +122,10 @@ def _protocol(log: str) -> pl.Expr:
 
 def _flows() -> list[pl.Expr]:
     src_packets, dst_packets = pl.col("orig_pkts").fill_null(0), pl.col("resp_pkts").fill_null(0)
-    length = pl.when(pl.col("duration") >= 0).then(pl.col("duration")).otherwise(0)
-    end = instant((pl.col("ts") + length).clip(upper_bound=MAX_SECONDS - 1))
     plain = pl.when(dst_packets > 0).then(pl.lit("SF")).otherwise(pl.lit("S0"))
     service = pl.col("service").str.extract(r"(?:^|,)([^,-][^,]*)")
     is_tcp = pl.col("protocol") == 6
     return [
-        end.alias("end"),
         src_packets.alias("src_packets"),
         dst_packets.alias("dst_packets"),
         pl.coalesce("orig_ip_bytes", "orig_bytes", 0).alias("src_bytes"),
@@ -335,6 +135,10 @@ def _flows() -> list[pl.Expr]:
         pl.when(is_tcp).then(pl.col("conn_state").fill_null("OTH")).otherwise(plain).alias("state"),
         pl.when(is_tcp).then(_flags(str.upper)).alias("src_flags"),
         pl.when(is_tcp).then(_flags(str.lower)).alias("dst_flags"),
+        # Zeek writes type and code where other protocols have ports.
+        pl.when(pl.col("protocol").is_in(ICMP))
+        .then(pl.col("id.orig_p").cast(pl.UInt8, strict=False))
+        .alias("icmp_type"),
         pl.when(service == "ssl").then(pl.lit("tls")).otherwise(service).alias("service"),
         pl.lit("log").alias("end_reason"),
     ]
