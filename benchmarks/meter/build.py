@@ -11,17 +11,15 @@ is a parser's mix, not a town hall's: it says how fast the meter is, never how g
 from __future__ import annotations
 
 import argparse
+import contextlib
 import struct
-import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-START = 1_700_000_000
-STEP = 150
-SECOND = 1_000_000_000
+from pcap import HEADER, SECOND, Record, packed, records
+
+START = 1_700_000_000 * SECOND
+STEP = 150 * SECOND
 HOUR = 3600 * SECOND
-ETHERNET = 1
 
 
 def captures(folder: Path) -> list[Path]:
@@ -34,23 +32,18 @@ def captures(folder: Path) -> list[Path]:
     ]
 
 
-def records(path: Path) -> Iterator[tuple[int, int, bytes]]:
-    """(nanoseconds since the first packet, length on the wire, bytes) of an Ethernet capture."""
-    with tempfile.TemporaryDirectory() as scratch:
-        plain = Path(scratch) / "plain.pcap"
-        converted = ["editcap", "-F", "nsecpcap", str(path), str(plain)]
-        if subprocess.run(converted, capture_output=True).returncode != 0 or not plain.exists():
-            return
-        data = plain.read_bytes()
-    if len(data) < 24 or struct.unpack_from("<I", data, 20)[0] & 0xFFFF != ETHERNET:
-        return
-    at, first = 24, None
-    while at + 16 <= len(data):
-        seconds, fraction, captured, wire = struct.unpack_from("<IIII", data, at)
-        time = seconds * SECOND + fraction
-        first = time if first is None else first
-        yield time - first, wire, data[at + 16 : at + 16 + captured]
-        at += 16 + captured
+def beginning(path: Path) -> list[Record]:
+    """The first hour of a capture, from time 0; nothing of one that is not Ethernet or is cut."""
+    with contextlib.suppress(ValueError):
+        whole = list(records(path))
+        first = whole[0].time_ns if whole else 0
+        # Merged captures span years; an hour is what one line shows.
+        return [
+            record._replace(time_ns=record.time_ns - first)
+            for record in whole
+            if 0 <= record.time_ns - first < HOUR
+        ]
+    return []
 
 
 def moved(frame: bytes, copy: int) -> bytes:
@@ -77,31 +70,28 @@ def moved(frame: bytes, copy: int) -> bytes:
 
 def main() -> None:
     """Write the capture and say what is in it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--packets", type=int, default=2_000_000)
+    parser.add_argument("--copies", type=int, help="as many whole copies, instead of --packets")
     arguments = parser.parse_args()
     files = captures(arguments.folder)
-    mix = [
-        record
-        for path in files
-        for record in records(path)
-        if 0 <= record[0] < HOUR  # merged captures span years; an hour is what one line shows
-    ]
-    copies = -(-arguments.packets // len(mix))
+    mix = [record for path in files for record in beginning(path)]
+    copies = arguments.copies or -(-arguments.packets // len(mix))
+    most = None if arguments.copies else arguments.packets
     order = sorted(
-        (time + copy * STEP * SECOND, copy, number)
+        (record.time_ns + copy * STEP, copy, number)
         for copy in range(copies)
-        for number, (time, _, _) in enumerate(mix)
-    )[: arguments.packets]
+        for number, record in enumerate(mix)
+    )[:most]
     with arguments.output.open("wb") as output:
-        output.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, ETHERNET))
+        output.write(HEADER)
         for time, copy, number in order:
             _, wire, frame = mix[number]
-            seconds, rest = divmod(time, SECOND)
-            output.write(struct.pack("<IIII", START + seconds, rest // 1000, len(frame), wire))
-            output.write(moved(frame, copy))
+            output.write(packed(Record(START + time, wire, moved(frame, copy))))
     print(f"{len(order)} packets from {len(files)} captures in {copies} copies")
 
 

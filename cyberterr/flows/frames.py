@@ -14,6 +14,7 @@ STATES = (
 TUNNELS = (None, "gre", "vxlan", "ipip", "6in4", "4in6", "6in6")
 END_REASONS = ("idle", "active", "end", "evicted")
 NO_ICMP_TYPE = 255
+NOTHING = empty("flows")
 
 FINISHED = np.dtype(
     [
@@ -42,7 +43,7 @@ def flow_table(
         sensor: goes into every row.
     """
     if not finished:
-        return empty("flows")
+        return NOTHING
     order = np.argsort(np.frombuffer(finished, FINISHED)["first_packet"], kind="stable")
     # As plain bytes: numpy copies structured records field by field.
     plain = np.frombuffer(finished, f"V{FINISHED.itemsize}")[order]

@@ -130,14 +130,15 @@ class Stream:
 
     def _taken(self, batch: Batch, *, final: bool = False) -> Iterator[Tables]:
         self._count(batch.counts)
+        if not (batch.tapped or batch.flows.height or final):
+            return
         tables = Tables()
         if self._layer7 is not None and (batch.tapped or final):
             # Payloads first: a flow's service is known before the flow comes.
             self._layer7.feed(messages(batch.tapped))
             tables = self._layer7.drain(final=final)
             self._services.update(self._layer7.take_services())
-        if batch.tapped or batch.flows.height or final:
-            yield replace(tables, flows=self._named(batch.flows))
+        yield replace(tables, flows=self._named(batch.flows))
 
     def _named(self, flows: pl.DataFrame) -> pl.DataFrame:
         """*flows* with the service that layer 7 recognised."""

@@ -19,6 +19,8 @@ from cyberterr.report.text import Lang
 if TYPE_CHECKING:
     from jinja2 import Template
 
+LIMITS_SHOWN = 5
+"""the losses of this scan come first; a click, or paper, shows all"""
 ALARMS_SHOWN = 300
 CONTEXT_SHOWN = 200
 """a page of more is not read, and would not open; the store has them all"""
@@ -69,6 +71,7 @@ def render(findings: Sequence[Finding], run: Run, lang: Lang = "en") -> str:
         "more_context": len(context[CONTEXT_SHOWN:]),
         "verdict": {each: words.verdict(findings, run, each) for each in languages},
         "limits": {each: words.limits(run, each) for each in languages},
+        "limits_shown": LIMITS_SHOWN,
         "severity": words.SEVERITY,
         "state": words.STATE,
         "word": words.word,

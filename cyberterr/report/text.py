@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 import unicodedata
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -70,8 +71,16 @@ def plain(text: str, longest: int = LONGEST) -> str:
 
 def say(text: Text, lang: Lang) -> str:
     """*text* in *lang*, or in the other language where a detector left it empty."""
-    wanted, other = (text.fr, text.en) if lang == "fr" else (text.en, text.fr)
-    return plain(wanted or other)
+    if lang == "fr":
+        return typeset(plain(text.fr)) if text.fr else plain(text.en)
+    return plain(text.en or text.fr)
+
+
+def typeset(french: str) -> str:
+    """*french* with its apostrophes, and with spaces that do not break where French has them."""
+    text = french.replace("'", "’").replace("« ", "«\u00a0").replace(" :", "\u00a0:")
+    text = re.sub(r" ([;!?»])", rf"{NARROW_SPACE}\1", text)
+    return re.sub(r"(\d) (s|ms|min|h|ko|Mo|Go|%)(?!\w)", rf"\1{NARROW_SPACE}\2", text)
 
 
 def number(value: float, lang: Lang) -> str:

@@ -92,3 +92,15 @@ def test_a_list_of_addresses_that_was_cut_is_told_as_at_least(make):
     assert text.who(many, Site(), "en") == "192.0.2.42 → at least 100 addresses"
     few = make(victim=None, victim_port=None, related=hosts[:3])
     assert text.who(few, Site(), "fr") == "192.0.2.42 → 3 adresses"
+
+
+@pytest.mark.parametrize(
+    ("written", "set_in_type"),
+    [
+        ("l'attaque : 14,5 s ; qui ?", "l’attaque\u00a0: 14,5\u202fs\u202f; qui\u202f?"),
+        ("3 Mo envoyés, 5 serveurs", "3\u202fMo envoyés, 5 serveurs"),
+        ("10.0.0.1:443", "10.0.0.1:443"),
+    ],
+)
+def test_french_is_set_as_french_is(written, set_in_type):
+    assert text.say(Text("", written), "fr") == set_in_type
