@@ -142,6 +142,7 @@ class Beacon:
             "squares": Merge.SUM,
             "names": Merge.SAMPLE,
         },
+        apart=("dst", "port"),
         window=dt.timedelta(hours=1),
         history=dt.timedelta(hours=24),
     )

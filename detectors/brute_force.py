@@ -207,6 +207,7 @@ class BruteForce:
             "moments": Merge.TIMES,
             "last": Merge.MAX,
         },
+        apart=("src_ip", "dst_ip"),
         window=dt.timedelta(hours=1),
         history=dt.timedelta(days=1),
         gap=dt.timedelta(hours=6),
@@ -380,7 +381,7 @@ def _claim(row: dict[str, Any], habit: int, view: View) -> Claim:
         ),
         explanations=(
             explained(STORED, stored if seen else None),
-            explained(HABITUAL, habitual if seen or view.history.height else None),
+            explained(HABITUAL, habitual if seen or view.past else None),
             explained(AUTHORISED, allowed),
         ),
         not_examined=BLIND,

@@ -104,6 +104,7 @@ class CommandAndControl:
             "first": Merge.MIN,
             "last": Merge.MAX,
         },
+        apart=("dst", "port"),
         window=dt.timedelta(hours=1),
         history=dt.timedelta(hours=24),
     )

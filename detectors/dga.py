@@ -85,6 +85,7 @@ class GeneratedNames:
             "first": Merge.MIN,
             "last": Merge.MAX,
         },
+        apart=("client",),
         window=dt.timedelta(hours=1),
         early=True,
     )

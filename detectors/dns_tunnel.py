@@ -115,6 +115,7 @@ class DnsTunnel:
             "first": Merge.MIN,
             "last": Merge.MAX,
         },
+        apart=("client", "domain"),
         window=dt.timedelta(hours=1),
         history=dt.timedelta(hours=24),
         early=True,

@@ -94,6 +94,7 @@ class Exfiltration:
             "first": Merge.MIN,
             "last": Merge.MAX,
         },
+        apart=("src",),
         window=dt.timedelta(hours=1),
         history=dt.timedelta(hours=24),
     )

@@ -247,6 +247,7 @@ class Flood:
             "examples": Merge.SAMPLE,
             "last": Merge.MAX,
         },
+        apart=("victim",),
         window=dt.timedelta(minutes=10),
         gap=dt.timedelta(minutes=30),
         early=True,

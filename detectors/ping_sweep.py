@@ -97,6 +97,7 @@ class PingSweep:
             "last": Merge.MAX,
             "examples": Merge.SAMPLE,
         },
+        apart=("machine",),
         window=dt.timedelta(hours=1),
         history=dt.timedelta(days=1),
         gap=dt.timedelta(hours=6),
@@ -187,7 +188,7 @@ def _claim(row: dict[str, Any], view: View) -> Claim:
         ),
         explanations=(
             explained(AUTHORISED, allowed),
-            explained(MONITOR, fixed if view.history.height else None),
+            explained(MONITOR, fixed if view.past else None),
             explained(REFUSAL, None if row["untold"] else False),
         ),
         not_examined=BLIND,

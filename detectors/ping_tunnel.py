@@ -79,6 +79,7 @@ class PingTunnel:
             "first": Merge.MIN,
             "last": Merge.MAX,
         },
+        apart=("src", "dst"),
         window=dt.timedelta(hours=1),
         history=dt.timedelta(hours=24),
     )

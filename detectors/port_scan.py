@@ -97,6 +97,7 @@ class PortScan:
             "touches": Merge.TIMES,
             "last": Merge.MAX,
         },
+        apart=("src",),
         window=dt.timedelta(hours=1),
         history=dt.timedelta(days=1),
         gap=dt.timedelta(hours=6),
@@ -201,7 +202,7 @@ def _claim(machines: pl.DataFrame, view: View, *, is_slow: bool) -> Claim:
         ),
         explanations=(
             explained(AUTHORISED, allowed),
-            explained(MONITOR, fixed if view.history.height else None),
+            explained(MONITOR, fixed if view.past else None),
             explained(MISTAKE, None),
         ),
         not_examined=BLIND,

@@ -110,6 +110,7 @@ class Scan:
             "last": Merge.MAX,
             "examples": Merge.SAMPLE,
         },
+        apart=("src",),
         window=dt.timedelta(hours=1),
         history=dt.timedelta(days=1),
         gap=dt.timedelta(hours=6),
@@ -201,7 +202,7 @@ def _claim(doors: pl.DataFrame, view: View, *, is_slow: bool) -> Claim:
         measures=_measures(doors, top, is_slow=is_slow),
         explanations=(
             explained(AUTHORISED, allowed),
-            explained(MONITOR, fixed if view.history.height else None),
+            explained(MONITOR, fixed if view.past else None),
             explained(MISTAKE, None),
             explained(PEERS, False),
         ),

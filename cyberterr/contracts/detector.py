@@ -65,6 +65,8 @@ class Card:
     """length of the clock-aligned window; at most a day"""
     history: dt.timedelta = dt.timedelta(0)
     """how far back `judge` looks beside the window it judges"""
+    apart: tuple[str, ...] = ()
+    """keys whose every value can be judged without the rows of another; empty: all rows together"""
     gap: dt.timedelta = dt.timedelta(hours=2)
     """windows further apart are two incidents"""
     early: bool = False
@@ -83,6 +85,8 @@ class View:
     """summary rows of this window, one per entity"""
     history: pl.DataFrame
     """summary rows of the windows before it, as far back as the card asks; never later ones"""
+    past: bool
+    """whether anything was seen in that time, of whatever entity"""
     site: Site
     normal: pl.DataFrame | None
     """what `learn network` kept for this detector from a clean period; None before"""

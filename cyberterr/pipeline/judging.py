@@ -21,27 +21,23 @@ from cyberterr.contracts.finding import Claim, Finding
 from cyberterr.contracts.flow import Tables
 from cyberterr.contracts.site import Site
 from cyberterr.pipeline.incidents import Subject, joined, subject
-from cyberterr.pipeline.merging import merge, shaped
+from cyberterr.pipeline.merging import shaped
+from cyberterr.pipeline.summaries import Summaries, Window
 
 LATENESS = dt.timedelta(minutes=35)
 """A flow is reported when it ends: at most the active (30 min) and idle (2 min) time-out late."""
 
-MAX_BYTES = 64 * 2**20
-"""Summaries a detector keeps in memory; beyond it they wait on disk until their window's turn."""
+MAX_BYTES = 192 * 2**20
+"""Summaries kept in memory; beyond it the largest wait on disk until their window's turn."""
 
 _DEFECTS = (Exception, pl.exceptions.PanicException)
-
-Window = dt.datetime
 
 
 @dataclass(slots=True)
 class _State:
     """What one detector knows so far."""
 
-    parts: dict[Window, list[pl.DataFrame]] = field(default_factory=dict)
-    on_disk: dict[Window, list[Path]] = field(default_factory=dict)
-    size: int = 0
-    """bytes in memory"""
+    summaries: Summaries
     changed: set[Window] = field(default_factory=set)
     """windows with rows that were not judged yet"""
     claims: dict[Window, list[Claim]] = field(default_factory=dict)
@@ -50,13 +46,6 @@ class _State:
     """incidents of settled windows that may go on, with their last window"""
     told: dict[str, Finding] = field(default_factory=dict)
     """open incidents as they were last given out, by id"""
-
-    def windows(self) -> list[Window]:
-        return sorted(self.parts.keys() | self.on_disk.keys())
-
-
-def _size(frame: pl.DataFrame) -> int:
-    return int(frame.estimated_size())
 
 
 class Judging:
@@ -67,8 +56,9 @@ class Judging:
         site: what is ours.
         normals: what `learn network` kept, by the detector's id.
         lateness: how long after its end a window may still get rows.
-        max_bytes: summaries per detector kept in memory; the rest waits on disk, none is dropped.
-            The window at judgement and its history must fit in memory.
+        max_bytes: summaries kept in memory; the rest waits on disk, none is dropped. The window
+            at judgement and its history must fit in memory, or a share of them where the card
+            says what may stand apart.
     """
 
     def __init__(
@@ -93,7 +83,7 @@ class Judging:
         self._normals = normals
         self._lateness = lateness
         self._max_bytes = max_bytes
-        self._states = {d.card.id: _State() for d in self._detectors}
+        self._states = self._new_states()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     @property
@@ -113,6 +103,9 @@ class Judging:
                 self._take(detector, tables)
             except _DEFECTS as error:
                 self._note(detector, error)
+        sizes = {name: state.summaries.size for name, state in self._states.items()}
+        if sum(sizes.values()) > self._max_bytes:
+            self._to_disk(sizes)
 
     def close(self, now: dt.datetime | None = None) -> list[Finding]:
         """Findings that are new or changed, worst first.
@@ -126,7 +119,7 @@ class Judging:
         for detector in self._detectors:
             findings += self._judge(detector, now)
         if now is None:
-            self._states = {d.card.id: _State() for d in self._detectors}
+            self._states = self._new_states()
             if self._folder:
                 self._folder.cleanup()
                 self._folder = None
@@ -136,54 +129,29 @@ class Judging:
         first_line = str(error).partition("\n")[0]
         self.failed.setdefault(detector.card.id, f"{type(error).__name__}: {first_line}")
 
+    def _new_states(self) -> dict[str, _State]:
+        return {d.card.id: _State(Summaries(d.card)) for d in self._detectors}
+
     def _take(self, detector: Detector, tables: Tables) -> None:
-        card, state = detector.card, self._states[detector.card.id]
+        state = self._states[detector.card.id]
         summary = detector.summarise(tables, self._site)
-        if not summary.height:
-            return
-        for (window,), part in shaped(card, summary).partition_by("window", as_dict=True).items():
-            parts = state.parts.setdefault(window, [])
-            parts.append(part)
-            state.size += _size(part)
-            state.changed.add(window)
-            # Doubling keeps the cost of merging linear in the rows that come.
-            if sum(p.height for p in parts[1:]) >= parts[0].height:
-                self._compact(card, state, window)
-        if state.size > self._max_bytes:
-            self._to_disk(card, state)
+        if summary.height:
+            state.changed.update(state.summaries.add(shaped(detector.card, summary)))
 
-    def _compact(self, card: Card, state: _State, window: Window) -> None:
-        parts = state.parts[window]
-        if len(parts) > 1:
-            whole = merge(card, parts)
-            state.size += _size(whole) - sum(_size(part) for part in parts)
-            state.parts[window] = [whole]
-
-    def _to_disk(self, card: Card, state: _State) -> None:
+    def _to_disk(self, sizes: Mapping[str, int]) -> None:
+        """Spill the largest summaries until half of what is allowed is left."""
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="cyberterr-")
-        for window, parts in state.parts.items():
-            paths = state.on_disk.setdefault(window, [])
-            stamp = f"{window:%Y%m%dT%H%M%S}"
-            path = Path(self._folder.name) / f"{card.id}-{stamp}-{len(paths)}.parquet"
-            merge(card, parts).write_parquet(path)
-            paths.append(path)
-        state.parts.clear()
-        state.size = 0
-
-    def _summary(self, card: Card, state: _State, windows: Sequence[Window]) -> pl.DataFrame:
-        frames: list[pl.DataFrame] = []
-        for window in windows:
-            if window in state.parts:
-                self._compact(card, state, window)
-            parts = [*state.parts.get(window, ())]
-            parts += [pl.read_parquet(path) for path in state.on_disk.get(window, ())]
-            frames.append(merge(card, parts))
-        return pl.concat(frames)
+        total = sum(sizes.values())
+        for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
+            if total <= self._max_bytes // 2:
+                break
+            self._states[name].summaries.spill(Path(self._folder.name))
+            total -= sizes[name]
 
     def _judge(self, detector: Detector, now: dt.datetime | None) -> list[Finding]:
         card, state = detector.card, self._states[detector.card.id]
-        known = state.windows()
+        known = state.summaries.windows()
         settled = {w for w in known if self._is_settled(card, w, now)}
         # A window is judged beside its history, so new rows there concern it too.
         concerned: set[Window] = set()
@@ -208,17 +176,23 @@ class Judging:
     def _claims(
         self, detector: Detector, state: _State, window: Window, known: Sequence[Window]
     ) -> list[Claim]:
-        card = detector.card
-        rows = self._summary(card, state, [window])
-        before = [w for w in known if window - card.history <= w < window]
-        view = View(
-            start=window,
-            window=rows,
-            history=self._summary(card, state, before) if before else rows.clear(),
-            site=self._site,
-            normal=self._normals.get(card.id),
-        )
-        return list(detector.judge(view))
+        summaries = state.summaries
+        before = [w for w in known if window - detector.card.history <= w < window]
+        claims: list[Claim] = []
+        for share in summaries.shares([window, *before]):
+            rows = summaries.read([window], share)
+            if not rows.height:
+                continue
+            view = View(
+                start=window,
+                window=rows,
+                history=summaries.read(before, share) if before else rows.clear(),
+                past=bool(before),
+                site=self._site,
+                normal=self._normals.get(detector.card.id),
+            )
+            claims += detector.judge(view)
+        return sorted(claims, key=_order)
 
     def _incidents(self, card: Card, state: _State, settled: set[Window]) -> list[Finding]:
         final: dict[Subject, list[tuple[Window, Claim]]] = {}
@@ -258,11 +232,9 @@ class Judging:
 
     def _forget(self, card: Card, state: _State, now: dt.datetime) -> None:
         oldest = now - self._lateness - card.window
-        for window in state.windows():
+        for window in state.summaries.windows():
             if window < oldest - card.history:
-                state.size -= sum(_size(part) for part in state.parts.pop(window, ()))
-                for path in state.on_disk.pop(window, ()):
-                    path.unlink()
+                state.summaries.forget(window)
                 state.changed.discard(window)
         for who, (last, _) in list(state.open.items()):
             if last + card.window + card.gap < oldest:
@@ -275,3 +247,8 @@ class Judging:
             for name, finding in state.told.items()
             if name in alive or finding.end >= recent
         }
+
+
+def _order(claim: Claim) -> tuple[str, str, str, str, dt.datetime]:
+    """The same whether a window was judged at once or in shares."""
+    return claim.rule, claim.actor or "", claim.victim or "", claim.scope, claim.start

@@ -191,7 +191,7 @@ def test_live_memory_does_not_grow_with_the_days() -> None:
         for hour in range(0, 24, 4):
             judging.add(a_scan([day * 24 + hour]))
             judging.close(NOON + dt.timedelta(days=day, hours=hour + 2))
-        sizes.append(sum(len(state.windows()) for state in judging._states.values()))
+        sizes.append(sum(len(state.summaries.windows()) for state in judging._states.values()))
     assert sizes[-1] <= sizes[1] + 1
 
 
@@ -237,3 +237,11 @@ def test_a_summary_with_fractions_in_a_sum_is_refused() -> None:
     wrong = summary.with_columns(pl.col("tries").cast(pl.Float64))
     with pytest.raises(ValueError, match="whole numbers"):
         shaped(card, wrong)
+
+
+def test_a_day_judged_in_shares_from_disk_gives_the_findings_of_one_in_memory() -> None:
+    town_hall = GOLDEN.parent / "town_hall.pcapng"
+    parts = list(read_tables([town_hall], Settings(), Reading()))
+    at_once = as_bytes(judged(parts))
+    assert len(judged(parts)) >= 8
+    assert as_bytes(judged(parts, max_bytes=1000)) == at_once
