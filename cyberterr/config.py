@@ -100,7 +100,7 @@ def load(path: Path | None = None) -> Settings:
     try:
         settings = msgspec.convert(tomllib.loads(text), Settings)
         settings.site.own()
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError, ValueError) as error:
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, ValueError, RecursionError) as error:
         raise UsageError(
             f"the settings are wrong: {error}",
             hint="docs/reference/settings.md lists every key",

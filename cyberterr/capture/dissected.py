@@ -24,7 +24,7 @@ _LINKS_IN_TUNNELS = {"eth", "ethertype", "vlan", "mpls", "ppp", "llc"}
 _DIRECT_TUNNELS = {("ip", "ip"): "ipip", ("ip", "ipv6"): "6in4"}
 _DIRECT_TUNNELS |= {("ipv6", "ip"): "4in6", ("ipv6", "ipv6"): "6in6"}
 _EXTENSIONS = {0: "hopopts", 43: "routing", 44: "fraghdr", 60: "dstopts"}
-_UDP, _TCP = 17, 6
+_ICMP, _TCP, _UDP, _ICMPV6 = 1, 6, 17, 58
 
 
 class _Ip:
@@ -128,7 +128,13 @@ def packet_of(frame: Fields, layers: Mapping[str, Any]) -> Packet | None:
         seq=_number(transport, "tcp_tcp_seq_raw") if tcp else 0,
         fragment=ip.fragment,
         payload=_bytes(text) if ip.protocol in (_TCP, _UDP) else b"",
+        icmp_type=_icmp_type(ip),
     )
+
+
+def _icmp_type(ip: _Ip) -> int | None:
+    name = {_ICMP: "icmp_icmp_type", _ICMPV6: "icmpv6_icmpv6_type"}.get(ip.protocol, "")
+    return _number(ip.transport, name) if name in ip.transport else None
 
 
 def _innermost(names: list[str], layers: Mapping[str, Any]) -> _Ip | None:

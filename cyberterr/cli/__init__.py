@@ -8,6 +8,7 @@ import sys
 import click
 
 from cyberterr import __version__
+from cyberterr.cli.dissect import dissect
 from cyberterr.cli.doctor import doctor
 from cyberterr.cli.evaluate import evaluate
 from cyberterr.cli.findings import findings
@@ -27,6 +28,7 @@ def main() -> None:
 
 main.add_command(scan)
 main.add_command(flows)
+main.add_command(dissect)
 main.add_command(findings)
 main.add_command(learn)
 main.add_command(evaluate)

@@ -9,7 +9,6 @@ import click
 import msgspec
 
 from cyberterr.errors import PART_MISSING
-from cyberterr.pipeline import doctor as pipeline
 
 _MARKS = {"ok": "ok", "missing": "--", "broken": "!!"}
 
@@ -27,6 +26,8 @@ def doctor(settings_file: Path | None, form: str) -> None:
 
     Exit code 0: a scan of a capture works. 4: not even that.
     """
+    from cyberterr.pipeline import doctor as pipeline
+
     parts = pipeline.examine(settings_file)
     works = pipeline.can_scan(parts)
     if form == "json":

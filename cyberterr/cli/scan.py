@@ -122,10 +122,10 @@ def scan(
                 indicators=indicators,
             )
         else:
-            store = opened() if opened else None
-            result = pipeline.scan(
-                sources, settings, store, reading, engine=engine, indicators=indicators
-            )
+            with opened() if opened else contextlib.nullcontext() as store:
+                result = pipeline.scan(
+                    sources, settings, store, reading, engine=engine, indicators=indicators
+                )
     if report:  # before anything is printed: whoever reads that may go away
         try:
             pipeline.report_html(report, result.findings, result.run, lang)

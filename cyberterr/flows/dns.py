@@ -7,6 +7,7 @@ from functools import lru_cache
 from socket import AF_INET6, inet_ntop
 from typing import NamedTuple
 
+from cyberterr.flows.row import Row
 from cyberterr.flows.stream import NotThisProtocol, Stream
 
 _ID = 2  # the id is cut off before decoding, so offsets in the message are 2 too high
@@ -73,25 +74,42 @@ def decode(message: bytes) -> tuple[int, DnsMessage]:
     return message[0] << 8 | message[1], read(body)
 
 
-def take_messages(stream: Stream) -> list[bytes]:
-    """Take every complete message off a TCP stream (2-byte length prefix, RFC 1035 §4.2.2).
+class Conversation:
+    """DNS over TCP: whole messages, in either direction, for whoever matches them."""
 
-    Raises:
-        NotThisProtocol: a length is too small for a DNS header.
-    """
-    found = []
-    data, at = stream.data, 0
-    while at + 2 <= len(data):
-        length = data[at] << 8 | data[at + 1]
-        if length < 12:
-            raise NotThisProtocol
-        if at + 2 + length > len(data):
-            break
-        found.append(data[at + 2 : at + 2 + length])
-        at += 2 + length
-    if at:
-        stream.take(at)
-    return found
+    __slots__ = ("_messages",)
+    done = False
+
+    def __init__(self) -> None:
+        self._messages: list[bytes] = []
+
+    def hear(self, time_ns: int, asks: bool, stream: Stream) -> list[Row]:
+        """Keep every complete message for `take` (2-byte length prefix, RFC 1035 §4.2.2).
+
+        Raises:
+            NotThisProtocol: a length is too small for a DNS header.
+        """
+        data, at = stream.data, 0
+        while at + 2 <= len(data):
+            length = data[at] << 8 | data[at + 1]
+            if length < 12:
+                raise NotThisProtocol
+            if at + 2 + length > len(data):
+                break
+            self._messages.append(data[at + 2 : at + 2 + length])
+            at += 2 + length
+        if at:
+            stream.take(at)
+        return []
+
+    def take(self) -> list[bytes]:
+        """The messages since the last call."""
+        messages, self._messages = self._messages, []
+        return messages
+
+    def end(self) -> list[Row]:
+        """Nothing: half a message is no message."""
+        return []
 
 
 def _decode(body: bytes) -> DnsMessage:

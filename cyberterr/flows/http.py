@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from cyberterr.flows import login
+from cyberterr.flows import login, tls
 from cyberterr.flows.row import Row
 from cyberterr.flows.stream import NotThisProtocol, Stream
 
@@ -53,12 +53,18 @@ def starts(data: bytes) -> bool:
 
 
 class Conversation:
-    """The requests and answers of one connection, matched in order (RFC 9112 §9.3)."""
+    """The requests and answers of one connection, matched in order (RFC 9112 §9.3).
 
-    __slots__ = ("_answered", "_finished", "_key", "_skip", "_spoken", "_waiting")
-    done = False
+    Attributes:
+        tunnel: a proxy was asked to CONNECT and did: what follows is another protocol.
+        done: so it is, and not one that this conversation leaves to others.
+    """
+
+    __slots__ = ("_answered", "_finished", "_key", "_skip", "_spoken", "_waiting", "done", "tunnel")
 
     def __init__(self, key: bytes) -> None:
+        self.done = False
+        self.tunnel = False
         self._key = key
         self._waiting: deque[_Request] = deque()
         self._finished: list[Row] = []
@@ -78,7 +84,7 @@ class Conversation:
             if not asks and self._answered:  # answers were lost: the next one is for the newest
                 while len(self._waiting) > 1:
                     self._finished += self._waiting.popleft().rows()
-        while stream.data:
+        while stream.data and not self.tunnel:
             skip = self._skip[asks]
             if skip > 0:
                 count = min(skip, len(stream.data))
@@ -100,6 +106,8 @@ class Conversation:
                 self._request(time_ns, head, cut=end < 0)
             else:
                 self._answer(head, cut=end < 0)
+        # Whoever hears TLS begin takes over before it comes here; fewer bytes cannot tell yet.
+        self.done = self.tunnel and asks and len(stream.data) >= tls.RECOGNISED_BYTES
         rows, self._finished = self._finished, []
         return rows
 
@@ -120,7 +128,8 @@ class Conversation:
             request.host = _text(fields[b"host"]).lower()
         if b"user-agent" in fields:
             request.user_agent = _text(fields[b"user-agent"])
-        scheme, _, secret = fields.get(b"authorization", b"").partition(b" ")
+        credentials = fields.get(b"authorization") or fields.get(b"proxy-authorization", b"")
+        scheme, _, secret = credentials.partition(b" ")
         if scheme.lower() == b"basic":
             request.credentials = True
             request.account = login.basic_account(secret, self._key)
@@ -146,6 +155,7 @@ class Conversation:
             request.status = status
             self._finished += request.rows()
             bodiless = bodiless or request.method == "HEAD"
+            self.tunnel = request.method == "CONNECT" and status < 300
         self._skip[False] = -1 if cut else 0 if bodiless else _body(_fields(rest), until_close=True)
 
 

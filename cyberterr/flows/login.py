@@ -5,6 +5,7 @@ No account name and no secret leaves this file: an account becomes a keyed hash,
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from dataclasses import dataclass
 from hashlib import blake2s
@@ -18,6 +19,8 @@ SNMP_PORT = 161
 
 _MAX_LINE = 2_048
 _MAX_NAME = 256
+_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
+_LITERAL = re.compile(rb"\{(\d{1,4})\+?\}")
 
 
 def account_id(name: bytes, key: bytes) -> str | None:
@@ -65,7 +68,10 @@ class _Attempt:
 class TextLogin:
     """The logins of one FTP, POP3, IMAP or SMTP connection, line by line."""
 
-    __slots__ = ("_attempt", "_expects", "_key", "_owed", "_rows", "_service", "_tag", "_user")
+    __slots__ = (
+        "_attempt", "_expects", "_key", "_literal_bytes", "_owed", "_rows", "_service", "_tag",
+        "_user",
+    )  # fmt: skip
     done = False
 
     def __init__(self, service: str, key: bytes) -> None:
@@ -74,6 +80,7 @@ class TextLogin:
         self._user = b""
         self._tag = b""
         self._expects = ""
+        self._literal_bytes = 0
         self._owed = 0  # commands without a reply: POP3's replies do not say which they answer
         self._attempt: _Attempt | None = None
         self._rows: list[Row] = []
@@ -114,13 +121,22 @@ class TextLogin:
         elif verb == b"PASS" and self._service in ("ftp", "pop3"):
             public = self._service == "ftp" and self._user.lower() in (b"anonymous", b"ftp")
             self._tried(time_ns, "anonymous" if public else "PASS", self._user)
-        elif verb == b"LOGIN" and self._service == "imap" and len(words) > 1:
-            if words[1].endswith(b"}"):
-                self._expects = "literal"
-            else:
-                self._tried(time_ns, "LOGIN", words[1].strip(b'"'))
+        elif verb == b"LOGIN" and self._service == "imap":
+            self._imap_login(time_ns, line)
         elif verb in (b"AUTH", b"AUTHENTICATE") and len(words) > 1:
             self._authenticate(time_ns, words[1].upper(), words[2] if len(words) > 2 else b"")
+
+    def _imap_login(self, time_ns: int, line: bytes) -> None:
+        """The user name: a word, a quoted string or a literal (RFC 3501 §4.3, §6.2.3)."""
+        argument = line.split(b" ", 2)[-1]
+        quoted = _QUOTED.match(argument)
+        literal = _LITERAL.fullmatch(argument)
+        if literal:
+            self._expects, self._literal_bytes = "literal", int(literal[1])
+        elif quoted:
+            self._tried(time_ns, "LOGIN", re.sub(rb"\\(.)", rb"\1", quoted[1]))
+        else:
+            self._tried(time_ns, "LOGIN", argument.split(b" ")[0])
 
     def _authenticate(self, time_ns: int, mechanism: bytes, initial: bytes) -> None:
         if mechanism == b"PLAIN":
@@ -138,7 +154,7 @@ class TextLogin:
         if expected == "plain":
             self._tried(time_ns, "PLAIN", [*_base64(line).split(b"\0"), b"", b""][1])
         elif expected == "literal":
-            self._tried(time_ns, "LOGIN", line.split(b" ")[0])
+            self._tried(time_ns, "LOGIN", line[: self._literal_bytes])
         elif expected == "name":
             self._user, self._expects = _base64(line), "secret"
         else:

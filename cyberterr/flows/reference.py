@@ -6,11 +6,11 @@ and a test holds both equal. Written from the flow table's contract, not from th
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Literal, NamedTuple
 
 import polars as pl
@@ -29,8 +29,11 @@ FRAGMENTS_KEPT = 4_096
 FRAGMENT_NS = 30 * 10**9
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 _TCP, _UDP = 6, 17
+_WORD = 2**64 - 1
+_TUNNELS = (None, "gre", "vxlan", "ipip", "6in4", "4in6", "6in6")  # as native/packet.h counts
 _EVERY_PAYLOAD = {53, 5353, 5355, 102, 502, 2404, 20000, 47808}  # names, orders to machines
 _LOGINS = {21, 23, 25, 110, 143, 161, 587}
+_LONG_HEADER = 0xC0  # of QUIC, whose hello may span three datagrams, twice after a Retry
 
 Endpoint = tuple[str, int]
 Key = tuple[frozenset[Endpoint], int, int | None, str | None, int]
@@ -262,10 +265,23 @@ def meter(
 
 
 def flow_id(key: Key, start_ns: int, src: Endpoint) -> int:
-    """Make the id of a flow: a hash of its key, start and source; the same in every run."""
-    endpoints, *rest = key
-    text = repr((sorted(endpoints), rest, start_ns, src))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+    """Make the id of a flow from its key, start and source: the one that native/meter.c makes."""
+    endpoints, protocol, vlan, tunnel, tunnel_id = key
+    low, *_, high = sorted((int(ip_address(host)), port) for host, port in endpoints) * 2
+    source_is_high = (int(ip_address(src[0])), src[1]) == high
+    rest = low[1] | high[1] << 16 | (vlan or 0) << 32
+    rest |= protocol << 48 | _TUNNELS.index(tunnel) << 56
+    mixed = _mix(
+        _mix(low[0] >> 64 ^ rest, low[0] & _WORD ^ tunnel_id),
+        _mix(high[0] >> 64, high[0] & _WORD),
+    )
+    return _mix(mixed, _mix(start_ns & _WORD, source_is_high))
+
+
+def _mix(a: int, b: int) -> int:
+    """Folded multiply, as wyhash has it."""
+    product = (a ^ 0x9E3779B97F4A7C15) * (b ^ 0xE7037ED1A0B428DB)
+    return (product ^ product >> 64) & _WORD
 
 
 def _key(packet: Packet) -> Key:
@@ -302,11 +318,12 @@ def _wanted(packet: Packet, flow: Flow, sent_by_src: bool) -> bool:
         return False  # TLS application data: ciphertext
     ports = {flow.src[1], flow.dst[1]}
     side = flow.from_src if sent_by_src else flow.from_dst
+    udp = 8 if packet.payload[0] >= _LONG_HEADER else 2
+    most = 400 if ports & _LOGINS else 12 if packet.protocol == _TCP else udp
+    if not ports & _EVERY_PAYLOAD and side.tapped >= most:
+        return False
     side.tapped += 1
-    if ports & _EVERY_PAYLOAD:
-        return True
-    most = 400 if ports & _LOGINS else 12 if packet.protocol == _TCP else 2
-    return side.tapped <= most
+    return True
 
 
 def _tapped(packet: Packet, flow: Flow, sent_by_src: bool) -> Tapped:

@@ -1,16 +1,18 @@
 """TLS ClientHello (RFC 8446 §4.1.2): server name, ALPN, version and JA4 fingerprint.
 
 JA4 as FoxIO publishes it (BSD-3-Clause): github.com/FoxIO-LLC/ja4, technical_details/JA4.md.
-QUIC Initial packets are not decrypted, so a "q" fingerprint is never made.
 """
 
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from cyberterr.flows.row import Row
 from cyberterr.flows.stream import NotThisProtocol, Stream
+
+RECOGNISED_BYTES = 6
+"""From so many on `starts` is sure."""
 
 _HANDSHAKE = 0x16
 _CLIENT_HELLO = 1
@@ -44,6 +46,15 @@ def starts(data: bytes) -> bool:
     return data[:2] == b"\x16\x03" and (len(data) < 6 or data[5] == _CLIENT_HELLO)
 
 
+def hello_follows(data: bytes, segment: bytes) -> bool:
+    """Whether *segment*, the end of *data*, begins a ClientHello behind another protocol's words.
+
+    As in RDP, PostgreSQL, LDAP and XMPP, which agree on TLS in ways of their own.
+    """
+    behind = RECOGNISED_BYTES <= len(segment) < len(data)
+    return behind and starts(segment) and data.endswith(segment)
+
+
 def client_hello(data: bytes) -> ClientHello | None:
     """Decode the ClientHello at the start of a TLS stream, however many records carry it.
 
@@ -66,17 +77,33 @@ def client_hello(data: bytes) -> ClientHello | None:
         if data[at] != _HANDSHAKE or data[at + 1] != 3 or not 0 < length <= _MAX_RECORD:
             raise NotThisProtocol
         handshake += data[at + 5 : at + 5 + length]
-        if handshake and handshake[0] != _CLIENT_HELLO:
-            raise NotThisProtocol
         at += 5 + length
-        if len(handshake) >= 4:
-            needed = 4 + int.from_bytes(handshake[1:4], "big")
-            if needed > _MAX_HELLO:
-                raise NotThisProtocol
-            if len(handshake) >= needed:
-                return _decode(handshake[4:needed])
-        if at > len(data):
-            return None
+        hello = handshake_hello(handshake, "t")
+        if hello is not None or at > len(data):
+            return hello
+
+
+def handshake_hello(handshake: bytes, transport: Literal["t", "q"]) -> ClientHello | None:
+    """Decode the ClientHello at the start of the handshake messages of a client.
+
+    Args:
+        handshake: what the client sent so far, without the layer that carried it.
+        transport: that layer, in JA4's letters: t for TLS over TCP, q for QUIC.
+
+    Returns:
+        The hello, or None while bytes are missing.
+
+    Raises:
+        NotThisProtocol: it is no ClientHello, its lengths contradict each other, or it is too long.
+    """
+    if handshake and handshake[0] != _CLIENT_HELLO:
+        raise NotThisProtocol
+    if len(handshake) < 4:
+        return None
+    needed = 4 + int.from_bytes(handshake[1:4], "big")
+    if needed > _MAX_HELLO:
+        raise NotThisProtocol
+    return _decode(handshake[4:needed], transport) if len(handshake) >= needed else None
 
 
 class Conversation:
@@ -108,7 +135,7 @@ class Conversation:
         return []
 
 
-def _decode(body: bytes) -> ClientHello:
+def _decode(body: bytes, transport: str) -> ClientHello:
     version, at = _u16(body, 0), 34
     at += 1 + _u8(body, at)
     ciphers = _plain(_block(body, at))
@@ -122,17 +149,18 @@ def _decode(body: bytes) -> ClientHello:
     return ClientHello(
         server_name=_server_name(extensions.get(_SERVER_NAME)),
         alpn=alpn.decode("ascii", "backslashreplace") if alpn else None,
-        ja4=_ja4(version, ciphers, extensions, alpn),
+        ja4=transport + _ja4(version, ciphers, extensions, alpn),
         version=_NAMES.get(version),
     )
 
 
 def _ja4(version: int, ciphers: list[int], extensions: dict[int, bytes], alpn: bytes) -> str:
+    """JA4 without its first letter, the transport."""
     shown = [code for code in extensions if not _grease(code)]
     listed = _hexes(sorted(code for code in shown if code not in (_SERVER_NAME, _ALPN)))
     signatures = _hexes(_plain(_block(extensions.get(_SIGNATURES, b"\0\0"), 0)))
     return (
-        f"t{_JA4_VERSIONS.get(version, '00')}{'d' if _SERVER_NAME in extensions else 'i'}"
+        f"{_JA4_VERSIONS.get(version, '00')}{'d' if _SERVER_NAME in extensions else 'i'}"
         f"{min(len(ciphers), 99):02d}{min(len(shown), 99):02d}{_ends(alpn)}"
         f"_{_short_hash(_hexes(sorted(ciphers)))}"
         f"_{_short_hash(f'{listed}_{signatures}' if listed and signatures else listed)}"

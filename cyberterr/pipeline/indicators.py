@@ -87,8 +87,9 @@ _MISP: dict[str, Kind] = {
     "ja4-fingerprint": "ja4",
     "ja4": "ja4",
 }
-_STIX = re.compile(
-    r"(ipv4-addr|ipv6-addr|domain-name|url|x-ja4|[\w-]+:[\w.]*ja4)[\w.:]*\s*=\s*'([^']{1,2000})'"
+_STIX = re.compile(  # counted repeats: a hostile pattern must not cost the square of its length
+    r"(ipv4-addr|ipv6-addr|domain-name|url|x-ja4|(?<![\w-])[\w-]{1,80}:[\w.]{0,80}?ja4)"
+    r"[\w.:]{0,80}\s{0,9}=\s{0,9}'([^']{1,2000})'"
 )
 _JA4 = re.compile(r"[tqd][0-9s]{2}[di]\d{4}[0-9a-z]{2}_[0-9a-f]{12}_[0-9a-f]{12}")
 _DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
@@ -157,7 +158,7 @@ def _entries(path: Path) -> Iterator[Entry]:
         raise SourceError(f"larger than {MAX_BYTES >> 20} MiB", where=str(path))
     text = raw.decode("utf-8-sig", errors="replace")
     if not text.lstrip().startswith(("{", "[")) or text.lstrip().startswith("[."):
-        yield from _csv(text)
+        yield from _csv(text, path)
         return
     try:
         document = msgspec.json.decode(text)
@@ -223,12 +224,13 @@ def _misp(thing: dict[str, Any]) -> Iterator[Entry]:
         yield "address", second, confidence, label
 
 
-def _csv(text: str) -> Iterator[Entry]:
+def _csv(text: str, path: Path) -> Iterator[Entry]:
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if not lines:
         return
     delimiter = ";" if lines[0].count(";") > lines[0].count(",") else ","
-    rows = csv.reader(lines, delimiter=delimiter)
+    # Strict: a quote that nobody closes would swallow the rest of the list without a word.
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
     head: list[str] = []
     try:
         for row in rows:
@@ -242,8 +244,12 @@ def _csv(text: str) -> Iterator[Entry]:
             for name, cell in cells.items():
                 if name in _HEADS and cell:
                     yield _HEADS[name], cell, _number(cells.get("confidence")), label[:200]
-    except csv.Error:
-        return
+    except csv.Error as error:
+        raise SourceError(
+            f"not readable as CSV: {error}",
+            hint="look for a quote that is not closed",
+            where=str(path),
+        ) from None
 
 
 def _checked(

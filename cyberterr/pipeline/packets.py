@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import BinaryIO
 
-import polars as pl
-
 from cyberterr.capture.decompress import on_disk
 from cyberterr.capture.source import Source, open_stream
 from cyberterr.config import Meter as MeterSettings
@@ -68,7 +66,6 @@ class Stream:
         self._tap = layer7
         self._meter = self._new_meter()
         self._layer7 = Layer7(settings.site.sensor, account_key()) if layer7 else None
-        self._services: dict[int, str] = {}
         self._reading = reading
         self._counts = Counts()
 
@@ -137,15 +134,8 @@ class Stream:
             # Payloads first: a flow's service is known before the flow comes.
             self._layer7.feed(messages(batch.tapped))
             tables = self._layer7.drain(final=final)
-            self._services.update(self._layer7.take_services())
-        yield replace(tables, flows=self._named(batch.flows))
-
-    def _named(self, flows: pl.DataFrame) -> pl.DataFrame:
-        """*flows* with the service that layer 7 recognised."""
-        if not self._services or not flows.height:
-            return flows
-        names = [self._services.pop(flow, None) for flow in flows["flow_id"]]
-        return flows.with_columns(pl.Series("service", names, dtype=pl.String))
+        named = batch.flows if self._layer7 is None else self._layer7.named(batch.flows)
+        yield replace(tables, flows=named)
 
     def _count(self, now: Counts) -> None:
         before, reading = self._counts, self._reading

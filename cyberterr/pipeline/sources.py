@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import polars as pl
-
 from cyberterr.capture import netflow, suricata, tshark, zeek
 from cyberterr.capture.live import Live
 from cyberterr.capture.source import Source, discover, open_stream
@@ -198,7 +196,6 @@ def _through_reference(
         stop: ends a source that may wait for its next packet for ever.
     """
     decoder = Layer7(settings.site.sensor, account_key())
-    services: dict[int, str] = {}
     frames = reference.meter(
         _until_interrupt(packets, reading),
         settings.meter,
@@ -206,12 +203,9 @@ def _through_reference(
         tap=(lambda tapped: decoder.feed([Message(*tapped)])) if layer7 else None,
     )
     for flows in frames:
-        services.update(decoder.take_services())
-        names = [services.pop(flow, None) for flow in flows["flow_id"]]
-        named = flows.with_columns(pl.Series("service", names, dtype=pl.String))
         reading.flows += flows.height
         try:
-            yield replace(decoder.drain(), flows=named)
+            yield replace(decoder.drain(), flows=decoder.named(flows))
         except KeyboardInterrupt:
             reading.interrupt()
             stop()

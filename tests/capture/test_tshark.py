@@ -1,7 +1,9 @@
 """The pyshark engine on real captures."""
 
 import asyncio
+import os
 import shutil
+import signal
 import threading
 from pathlib import Path
 
@@ -96,6 +98,30 @@ def test_stopping_early_leaves_nothing_running():
 
 def _name(pid):
     return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+@needs_tshark
+def test_what_tshark_gave_before_it_was_killed_is_kept_and_said(tmp_path):
+    capture = (GOLDEN / "modbusBig.pcap").read_bytes()
+    long = tmp_path / "long.pcap"
+    long.write_bytes(capture + capture[24:] * 4)
+    reading = Reading()
+    packets = read_file(long, reading)
+    kept = [next(packets)]
+    [tshark] = [pid for pid in _descendants(os.getpid()) if _name(pid) == "tshark"]
+    os.kill(tshark, signal.SIGKILL)
+    kept += packets
+    assert 0 < len(kept) <= reading.packets < 5 * 14_000
+    [warning] = reading.warnings
+    assert f"{long}: read up to packet {reading.packets}" in warning
+    assert "ended by SIGKILL" in warning
+
+
+def _descendants(pid):
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, task.read_text().split()):
+            yield child
+            yield from _descendants(child)
 
 
 @needs_tshark

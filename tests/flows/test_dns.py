@@ -1,5 +1,6 @@
 import struct
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,4 +118,5 @@ def test_several_messages_over_tcp_are_split_at_their_lengths(say):
     layer7 = Layer7("test")
     layer7.feed([say(both[:10], port=53), say(both[10:], port=53)])
     assert layer7.drain(final=True).dns["query"].to_list() == ["a.example", "b.example"]
-    assert layer7.take_services() == {1: "dns"}
+    finished = pl.DataFrame({"flow_id": [1], "end_reason": ["end"]})
+    assert layer7.named(finished)["service"].to_list() == ["dns"]

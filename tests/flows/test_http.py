@@ -50,6 +50,13 @@ def test_basic_credentials_are_a_login_without_name_or_password(say):
     assert not any(secret in str(tables) for secret in ("alice", "hunter2", "YWxpY2U6"))
 
 
+def test_credentials_for_a_proxy_are_a_login_too(say):
+    request = b"CONNECT a.example:443 HTTP/1.1\r\nProxy-Authorization: Basic YWxpY2U6aA==\r\n\r\n"
+    denied = b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"
+    tables = rows(say(request, port=3128), say(denied, client=False, port=3128))
+    assert tables.login["success"].to_list() == [False]
+
+
 @given(st.binary(max_size=200), st.binary(max_size=200))
 def test_any_bytes_behind_a_method_do_no_harm(noise, answer):
     from cyberterr.flows.layer7 import Message

@@ -1,10 +1,11 @@
 from itertools import pairwise
 
+import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyberterr.contracts.flow import TABLES, schema
-from cyberterr.flows import layer7 as module
+from cyberterr.flows import connections as module
 from cyberterr.flows.layer7 import Layer7, Message
 from cyberterr.flows.ssh import identification
 from cyberterr.flows.stream import Stream
@@ -42,7 +43,8 @@ def test_ssh_strings_of_both_sides_are_one_row_on_any_port(say):
     (row,) = layer7.drain().ssh.to_dicts()
     assert (row["client"], row["server"]) == ("SSH-2.0-libssh", "SSH-2.0-OpenSSH_9.6")
     assert (row["success"], row["attempts"]) == (None, None)
-    assert layer7.take_services() == {1: "ssh"}
+    finished = pl.DataFrame({"flow_id": [1, 2], "end_reason": ["end", "idle"]})
+    assert layer7.named(finished)["service"].to_list() == ["ssh", None]
 
 
 def test_lines_before_the_ssh_string_are_passed_over():

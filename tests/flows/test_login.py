@@ -63,6 +63,23 @@ def test_imap_login_waits_for_its_own_tag(say):
     assert logins(*said) == [("imap", "LOGIN", True)]
 
 
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ('LOGIN "alice martin" hunter2', b"alice martin"),
+        (r'LOGIN "al\"ice" "hunter2"', b'al"ice'),
+        ("LOGIN alice {7}\r\nhunter2", b"alice"),
+        ("login {12}\r\nalice martin hunter2", b"alice martin"),
+        ("LOGIN {5+}\r\nalice {7+}\r\nhunter2", b"alice"),
+    ],
+)
+def test_imap_names_are_words_quoted_strings_or_literals(say, said, name):
+    layer7 = Layer7("test", b"key")
+    layer7.feed(dialogue(say, 143, "S: * OK ready", f"C: a1 {said}", "S: a1 OK done"))
+    [row] = layer7.drain(final=True).login.to_dicts()
+    assert (row["account"], row["success"]) == (login.account_id(name, b"key"), True)
+
+
 def test_smtp_login_in_two_lines_and_plain_in_one(say):
     plain = b64encode(b"\0alice\0hunter2").decode()
     said = dialogue(

@@ -1,5 +1,7 @@
 import struct
 
+import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +14,13 @@ CIPHERS = "1301,1302,1303,c02b,c02f,c02c,c030,cca9,cca8,c013,c014,009c,009d,002f
 EXTENSIONS = "001b,0000,0033,0010,4469,0017,002d,000d,0005,0023,0012,002b,ff01,000b,000a,0015"
 SIGNATURES = "0403,0804,0401,0503,0805,0501,0806,0601"
 JA4 = "t13d1516h2_8daaf6152771_e5627efa2ab1"
+
+
+FINISHED = pl.DataFrame({"flow_id": [1], "end_reason": ["end"]})
+
+
+def service(layer7):
+    return layer7.named(FINISHED)["service"].item()
 
 
 def block(data: bytes) -> bytes:
@@ -87,7 +96,52 @@ def test_a_post_quantum_hello_in_three_segments_is_read_in_any_order(say):
         layer7.feed(order)
         (row,) = layer7.drain(final=True).tls.to_dicts()
         assert (row["server_name"], row["ja4"]) == ("www.example.org", JA4)
-        assert layer7.take_services() == {1: "tls"}
+        assert service(layer7) == "tls"
+
+
+def read(*messages):
+    layer7 = Layer7("test")
+    layer7.feed(messages)
+    return layer7.drain(final=True), service(layer7)
+
+
+@pytest.mark.parametrize("step", [3, 100, 5000])
+@pytest.mark.parametrize(
+    ("port", "spoken", "greeting", "order", "answer"),
+    [
+        (25, "smtp", b"220 mail\r\n", b"EHLO pc\r\nSTARTTLS\r\n", b"250 ok\r\n220 go\r\n"),
+        (2525, "smtp", b"220 mail\r\n", b"EHLO pc\r\nSTARTTLS\r\n", b"250 ok\r\n220 go\r\n"),
+        (143, "imap", b"* OK ready\r\n", b"a STARTTLS\r\n", b"a OK go\r\n"),
+        (110, "pop3", b"+OK\r\n", b"STLS\r\n", b"+OK go\r\n"),
+        (21, "ftp", b"220 ready\r\n", b"AUTH TLS\r\n", b"234 go\r\n"),
+        (3128, "http", b"", b"CONNECT a.example:443 HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"),
+    ],
+)
+def test_the_hello_behind_another_protocol_is_read(
+    say, port, spoken, greeting, order, answer, step
+):
+    data = hello()
+    said = [say(greeting, client=False, port=port)] if greeting else []
+    said += [say(order, port=port), say(answer, client=False, port=port)]
+    said += [say(data[at : at + step], port=port) for at in range(0, len(data), step)]
+    tables, found = read(*said)
+    assert tables.tls["server_name"].to_list() == ["www.example.org"]
+    assert tables.http.height == (spoken == "http")
+    assert found == spoken
+
+
+def test_a_proxy_that_refuses_opens_no_tunnel(say):
+    denied = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+    connect = b"CONNECT a.example:443 HTTP/1.1\r\n\r\n"
+    tables, _ = read(say(connect), say(denied, client=False), say(connect))
+    assert tables.http["status"].to_list() == [403, None]
+
+
+def test_the_hello_of_rdp_stands_behind_its_own_first_message(say):
+    asked = bytes.fromhex("030000130ee000000000000100080003000000")
+    tables, found = read(say(asked, port=3389), say(hello(), port=3389))
+    assert tables.tls["ja4"].to_list() == [JA4]
+    assert found == "tls"
 
 
 def test_a_hello_that_is_cut_off_is_waited_for():
@@ -104,3 +158,9 @@ def test_any_bytes_are_a_hello_or_not(noise, at):
             tls.client_hello(tried)
         except NotThisProtocol:
             continue
+
+
+def test_a_database_client_that_turns_to_tls_shows_its_hello(golden_tables):
+    [row] = golden_tables("pcapng-example.pcapng").tls.to_dicts()
+    assert (row["dst_port"], row["version"]) == (3306, "TLS 1.2")
+    assert row["ja4"].startswith("t12i9805")  # tshark: 98 cipher suites, 5 extensions

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cyberterr.config import Settings
+from cyberterr.config import Meter, Settings
 from cyberterr.pipeline.sources import Reading, read_tables
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
@@ -22,6 +22,14 @@ def flows_of(*paths: Path) -> tuple[pl.DataFrame, Reading]:
     reading = Reading()
     tables = list(read_tables(paths, Settings(), reading))
     return pl.concat([t.flows for t in tables]), reading
+
+
+def test_a_flow_that_is_cut_by_the_active_time_out_keeps_its_service():
+    settings = Settings(meter=Meter(active_timeout_s=2))
+    capture = GOLDEN / "quic_win11_firefox_google.pcap"
+    flows = pl.concat([t.flows for t in read_tables([capture], settings, Reading())])
+    assert flows.height > 1
+    assert flows["service"].to_list() == ["quic"] * flows.height
 
 
 def meter_processes() -> list[int]:

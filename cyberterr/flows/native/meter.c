@@ -360,7 +360,7 @@ static void follow_handshake(Flow *f, bool from_source, const Packet *p, int64_t
 
 /* ---- what layer 7 wants to see ---- */
 
-static uint16_t payloads_wanted(const Flow *f) {
+static uint16_t payloads_wanted(const Flow *f, const Packet *p) {
     uint16_t ports[2] = {f->key.low_port, f->key.high_port};
     for (int i = 0; i < 2; i++) {
         switch (ports[i]) {
@@ -373,13 +373,14 @@ static uint16_t payloads_wanted(const Flow *f) {
             break;
         }
     }
-    return f->key.protocol == TCP ? 12 : 2;
+    if (f->key.protocol == TCP) return 12;
+    return p->payload.at[0] >= 0xC0 ? 8 : 2; /* QUIC's long header: a hello may span three datagrams, twice after a Retry */
 }
 
 static void tap(Meter *m, Flow *f, bool from_source, const Packet *p, int64_t time) {
     Side *side = &f->side[!from_source];
     bool ciphertext = p->protocol == TCP && p->payload.captured > 2 && p->payload.at[0] == 0x17 && p->payload.at[1] == 3;
-    if (ciphertext || side->tapped >= payloads_wanted(f)) return;
+    if (ciphertext || side->tapped >= payloads_wanted(f, p)) return;
     if (side->tapped < UINT16_MAX - 1) side->tapped++;
     uint32_t size = p->payload.captured > 65535 ? 65535 : p->payload.captured;
     const Address *source = f->source_is_high ? &f->key.high : &f->key.low;
