@@ -27,6 +27,7 @@ from cyberterr.contracts import (
     own,
     sample,
     times,
+    wilson,
     window_of,
 )
 
@@ -187,25 +188,32 @@ class Beacon:
 
     def judge(self, view: View) -> Iterator[Claim]:
         """Pairs that called in this window and kept time over it and the day before."""
-        now = view.window.filter(pl.col("calls") > 0)
+        keys = list(self.card.keys)
+        now = view.window.select(*keys, "calls").filter(pl.col("calls") > 0)
         if not now.height:
             return
-        keys = list(self.card.keys)
         rows = pl.concat([view.history, view.window])
         callers = (
             rows.filter(pl.col("calls") > 0)
             .group_by("dst", "port")
             .agg(callers=pl.col("src").n_unique())
         )
+        # Counted first: most pairs of a flood call once, and their lists weigh most.
+        often = (
+            rows.select(*keys, "calls")
+            .join(now.select(keys), on=keys, how="semi")
+            .group_by(keys)
+            .agg(pl.col("calls").sum())
+            .filter(pl.col("calls") >= MIN_CALLS)
+        )
         pairs = (
-            rows.join(now.select(keys), on=keys, how="semi")
+            rows.join(often.select(keys), on=keys, how="semi")
             .group_by(keys)
             .agg(
                 pl.col("calls", "unanswered", "sent", "squares").sum(),
                 pl.col("starts").explode().drop_nulls().sort(),
                 pl.col("names").explode().drop_nulls().unique().sort(),
             )
-            .filter(pl.col("calls") >= MIN_CALLS)
             .join(callers, on=["dst", "port"])
             .sort(keys)
         )
@@ -228,14 +236,6 @@ def _pair() -> tuple[pl.Expr, ...]:
     )
 
 
-def lower_bound(share: float, count: int) -> float:
-    """Lower end of Wilson's 95 % interval for *share* of *count* trials (Wilson 1927)."""
-    z2 = 1.96**2
-    middle = share + z2 / (2 * count)
-    margin = 1.96 * math.sqrt(share * (1 - share) / count + z2 / (4 * count * count))
-    return (middle - margin) / (1 + z2 / count)
-
-
 def _rhythm(starts: NDArray[np.float64]) -> dict[str, float] | None:
     """Usual gap (seconds), its relative spread and the share of steady gaps; None if irregular."""
     if len(starts) < MIN_CALLS or starts[-1] - starts[0] < MIN_SPAN_S:
@@ -248,15 +248,15 @@ def _rhythm(starts: NDArray[np.float64]) -> dict[str, float] | None:
         return None
     usual = float(np.median(gaps))
     spread = float(np.median(np.abs(gaps - usual))) / usual if usual else math.inf
-    share = float(np.mean(np.abs(gaps - usual) <= STEADY_BAND * usual))
-    if usual < MIN_GAP_S or spread > MAX_SPREAD or lower_bound(share, len(gaps)) < MIN_STEADY:
+    steady = int(np.sum(np.abs(gaps - usual) <= STEADY_BAND * usual))
+    if usual < MIN_GAP_S or spread > MAX_SPREAD or wilson(steady, len(gaps))[0] < MIN_STEADY:
         return None
     low, middle, high = np.quantile(gaps, (0.25, 0.5, 0.75))
     skew = abs(low + high - 2 * middle) / (high - low) if high > low else 0.0
     return {
         "usual": usual,
         "spread": spread,
-        "steady": share,
+        "steady": steady / len(gaps),
         "skew": float(skew),
         "calls": float(len(calls)),
     }

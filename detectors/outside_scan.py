@@ -128,7 +128,8 @@ class OutsideScan:
         """One claim per loud scanner, one per machine of ours in the usual noise."""
         rows = view.window.with_columns(
             silent=distinct("failed"), open=distinct("answered"), reached=distinct("machines")
-        ).sort("silent", "who", descending=[True, False])
+        )
+        order = ("silent", "who")
         # Many machines are a scan only where none answers: else it may be a client of ours whose
         # network the settings do not name.
         wide = (pl.col("reached") >= LOUD) & (pl.col("open") == 0)
@@ -137,11 +138,11 @@ class OutsideScan:
             wide | (pl.col("silent") >= LOUD),
             pl.col("silent") > pl.col("open"),
         )
-        for row in loud.head(LOUDEST).iter_rows(named=True):
+        for row in loud.sort(*order, descending=[True, False]).head(LOUDEST).iter_rows(named=True):
             yield _scanner(row, view)
         usual = pl.col("silent").is_between(RADIATION, RADIATION_MOST)
         noisy = rows.filter(pl.col("kind") == VICTIM, usual)
-        for row in noisy.head(SHOWN).iter_rows(named=True):
+        for row in noisy.sort(*order, descending=[True, False]).head(SHOWN).iter_rows(named=True):
             yield _radiation(row, view.site)
 
 

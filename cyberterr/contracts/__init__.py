@@ -25,4 +25,5 @@ from cyberterr.contracts.finding import explained as explained
 from cyberterr.contracts.finding import finding_id as finding_id
 from cyberterr.contracts.finding import to_ecs as to_ecs
 from cyberterr.contracts.flow import Tables as Tables
+from cyberterr.contracts.rate import wilson as wilson
 from cyberterr.contracts.site import Site as Site

@@ -11,7 +11,6 @@ import datetime as dt
 import gzip
 import io
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +22,7 @@ import msgspec
 from cyberterr import content
 from cyberterr.config import Settings
 from cyberterr.contracts import Finding, Severity
+from cyberterr.contracts.rate import wilson
 from cyberterr.errors import UsageError
 from cyberterr.pipeline.judging import Judging
 from cyberterr.pipeline.sources import Reading, read_tables
@@ -121,17 +121,6 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
             "false_alarms": {"count": alarms, "site_days": days},
             **msgspec.to_builtins(self),
         }
-
-
-def wilson(hits: int, trials: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (Wilson 1927); (0, 1) without trials."""
-    if not trials:
-        return (0.0, 1.0)
-    z, share = 1.959964, hits / trials
-    middle = share + z * z / (2 * trials)
-    margin = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    scale = 1 + z * z / trials
-    return (max(0.0, (middle - margin) / scale), min(1.0, (middle + margin) / scale))
 
 
 def evaluate(folder: Path, settings: Settings, told: Callable[[str], None]) -> Scores:

@@ -27,7 +27,7 @@ from cyberterr.pipeline.summaries import Summaries, Window
 LATENESS = dt.timedelta(minutes=35)
 """A flow is reported when it ends: at most the active (30 min) and idle (2 min) time-out late."""
 
-MAX_BYTES = 192 * 2**20
+MAX_BYTES = 64 * 2**20
 """Summaries kept in memory; beyond it the largest wait on disk until their window's turn."""
 
 _DEFECTS = (Exception, pl.exceptions.PanicException)

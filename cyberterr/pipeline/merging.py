@@ -48,8 +48,8 @@ def merge(card: Card, summaries: Sequence[pl.DataFrame]) -> pl.DataFrame:
     keys = ["window", *card.keys]
     # Most entities stand in one part only: only the others need adding up.
     again = rows.select(pl.struct(keys).is_duplicated()).to_series()
-    parts = rows.filter(again)
-    if parts.height:
-        whole = parts.group_by(keys).agg(added(*column) for column in card.columns.items())
+    if again.any():
+        adding = (added(*column) for column in card.columns.items())
+        whole = rows.filter(again).group_by(keys).agg(adding)
         rows = pl.concat([rows.filter(~again), whole.select(rows.columns)])
     return rows.sort(keys)

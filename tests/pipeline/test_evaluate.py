@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cyberterr.config import Settings
+from cyberterr.contracts.rate import wilson
 from cyberterr.errors import UsageError
-from cyberterr.pipeline.evaluate import evaluate, wilson
+from cyberterr.pipeline.evaluate import evaluate
 
 GOLDEN = Path(__file__).parents[1] / "data/golden"
 
