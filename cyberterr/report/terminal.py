@@ -82,6 +82,8 @@ def _facts(run: Run, console: Console, lang: Lang) -> None:
     amounts = [
         f"{number(run.packets, lang)} {word('packets', lang)}" if run.packets else "",
         f"{number(run.flows, lang)} {word('flows', lang)}",
+        f"{number(run.dropped, lang)} {word('lost', lang)}" if run.packets else "",
+        f"{number(run.evicted, lang)} {word('evicted', lang)}" if run.packets else "",
         size(run.bytes, lang),
         span(run.seconds, lang),
         f"{number(round(per_second), lang)} {word('packets', lang)}/s" if per_second else "",

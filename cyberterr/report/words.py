@@ -23,6 +23,8 @@ WORDS = {
     "title": Text("Network findings", "Constats sur le réseau"),
     "at": Text("at", "–"),
     "language": Text("English", "Français"),
+    "lost": Text("packets lost", "paquets perdus"),
+    "evicted": Text("flows closed early", "flux clos avant leur fin"),
     "limits": Text("What this scan did not examine", "Ce que cette analyse n’a pas examiné"),
     "more_limits": Text("more limits", "autres limites"),
     "alarms": Text("What needs a person", "Ce qui demande une décision humaine"),
