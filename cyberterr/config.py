@@ -7,8 +7,10 @@ import os
 import secrets
 import tomllib
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from cyberterr.contracts.site import Site
 from cyberterr.errors import UsageError
@@ -17,24 +19,24 @@ from cyberterr.errors import UsageError
 class Meter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[meter]`: when a flow ends, and how much memory flows may take."""
 
-    idle_timeout_s: int = 120
-    active_timeout_s: int = 1800
-    max_open_flows: int = 262_144
+    idle_timeout_s: Annotated[int, Meta(ge=1, le=604_800)] = 120
+    active_timeout_s: Annotated[int, Meta(ge=1, le=604_800)] = 1800
+    max_open_flows: Annotated[int, Meta(ge=1, le=16_777_216)] = 262_144
     """about 450 bytes each; beyond it the flow idle longest is closed early, and counted"""
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[retention]`: how long things are kept; 0 keeps nothing."""
 
-    findings_days: int = 365
-    flows_days: int = 0
+    findings_days: Annotated[int, Meta(ge=0, le=36_500)] = 365
+    flows_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
 
 
 class Notify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[notify]`: who is told, once per incident, from which severity on."""
 
-    severity: int = 73
-    per_hour: int = 20
+    severity: Annotated[int, Meta(ge=0, le=100)] = 73
+    per_hour: Annotated[int, Meta(ge=1, le=3600)] = 20
     """at most so many messages an hour; the rest is summed up in one line of the next message"""
     mail_to: tuple[str, ...] = ()
     mail_from: str = "cyberterr@localhost"

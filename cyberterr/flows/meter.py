@@ -19,11 +19,14 @@ from typing import IO, NamedTuple
 import polars as pl
 
 from cyberterr.config import Meter as MeterSettings
-from cyberterr.errors import MissingPartError, SourceError
+from cyberterr.errors import MissingPartError, SourceError, UsageError
 from cyberterr.flows.frames import FINISHED, flow_table
 from cyberterr.flows.tapped import HEADER
 
 PROGRAM = Path(__file__).with_name("_meter")
+_NO_MEMORY = 3  # the exit code of native/serve.c
+MERGED_LATE_S = 60
+"""Captures of several interfaces, merged, run out of order by the size of a buffer."""
 _AT_MOST_UNDER_WAY = 2  # one block is read while the next one is filled
 
 
@@ -158,17 +161,21 @@ class Meter:
         settings: time-outs and the size of the flow table.
         sensor: goes into every row.
         tap: give the payloads that layer 7 wants, too.
+        late_s: how much out of order packets may come; idle flows wait that long for one more.
 
     Raises:
         MissingPartError: the compiled meter is absent, or is not of this version.
+        UsageError: there is no memory for so many flows.
     """
 
-    def __init__(self, settings: MeterSettings, *, sensor: str, tap: bool) -> None:
+    def __init__(
+        self, settings: MeterSettings, *, sensor: str, tap: bool, late_s: int = MERGED_LATE_S
+    ) -> None:
         self._sensor = sensor
         self.counts = Counts()
         shared = os.memfd_create("cyberterr-meter")
         try:
-            self._process = _started(settings, shared, tap=tap)
+            self._process = _started(settings, shared, late_s, tap=tap)
             assert self._process.stdin is not None  # noqa: S101 - both are pipes
             assert self._process.stdout is not None  # noqa: S101
             self._requests, replies = self._process.stdin, self._process.stdout
@@ -176,6 +183,11 @@ class Meter:
             if hello is None:
                 replies.close()
                 self._end()
+                if self._process.returncode == _NO_MEMORY:
+                    raise UsageError(
+                        f"there is no memory for {settings.max_open_flows} open flows",
+                        hint="lower max_open_flows in the section [meter] of the settings",
+                    )
                 raise MissingPartError(
                     "the compiled flow meter is not of this version",
                     hint="install the package again (pip install .): that compiles it",
@@ -298,11 +310,14 @@ class Meter:
         self._process.wait()
 
 
-def _started(settings: MeterSettings, shared: int, *, tap: bool) -> subprocess.Popen[bytes]:
+def _started(
+    settings: MeterSettings, shared: int, late_s: int, *, tap: bool
+) -> subprocess.Popen[bytes]:
     second = 1_000_000_000
     numbers = (
         settings.idle_timeout_s * second,
         settings.active_timeout_s * second,
+        late_s * second,
         settings.max_open_flows,
         int(tap),
         shared,

@@ -27,7 +27,7 @@ from cyberterr.pipeline.summaries import Summaries, Window
 LATENESS = dt.timedelta(minutes=35)
 """A flow is reported when it ends: at most the active (30 min) and idle (2 min) time-out late."""
 
-MAX_BYTES = 64 * 2**20
+MAX_BYTES = 96 * 2**20
 """Summaries kept in memory; beyond it the largest wait on disk until their window's turn."""
 
 _DEFECTS = (Exception, pl.exceptions.PanicException)
@@ -146,8 +146,9 @@ class Judging:
         for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
             if total <= self._max_bytes // 2:
                 break
-            self._states[name].summaries.spill(Path(self._folder.name))
-            total -= sizes[name]
+            summaries = self._states[name].summaries
+            summaries.spill(Path(self._folder.name))
+            total -= sizes[name] - summaries.size
 
     def _judge(self, detector: Detector, now: dt.datetime | None) -> list[Finding]:
         card, state = detector.card, self._states[detector.card.id]
@@ -232,10 +233,7 @@ class Judging:
 
     def _forget(self, card: Card, state: _State, now: dt.datetime) -> None:
         oldest = now - self._lateness - card.window
-        for window in state.summaries.windows():
-            if window < oldest - card.history:
-                state.summaries.forget(window)
-                state.changed.discard(window)
+        state.changed.difference_update(state.summaries.forget(oldest - card.history))
         for who, (last, _) in list(state.open.items()):
             if last + card.window + card.gap < oldest:
                 del state.open[who]

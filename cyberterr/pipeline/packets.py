@@ -16,7 +16,7 @@ from cyberterr.config import Settings, account_key
 from cyberterr.contracts import Tables
 from cyberterr.errors import CyberterrError, SourceError
 from cyberterr.flows.layer7 import Layer7
-from cyberterr.flows.meter import Batch, Counts, Meter, MeterError, Status
+from cyberterr.flows.meter import MERGED_LATE_S, Batch, Counts, Meter, MeterError, Status
 from cyberterr.flows.tapped import messages
 from cyberterr.pipeline.reading import Reading
 
@@ -61,8 +61,11 @@ class Looking:
 class Stream:
     """All captures of one call: one meter, and layer 7 beside it. A context manager."""
 
-    def __init__(self, settings: Settings, reading: Reading, *, layer7: bool) -> None:
+    def __init__(
+        self, settings: Settings, reading: Reading, *, layer7: bool, late_s: int = MERGED_LATE_S
+    ) -> None:
         self._settings = settings
+        self._late_s = late_s
         self._tap = layer7
         self._meter = self._new_meter()
         self._layer7 = Layer7(settings.site.sensor, account_key()) if layer7 else None
@@ -123,7 +126,12 @@ class Stream:
             yield from self._taken(batch, final=number == 0)
 
     def _new_meter(self) -> Meter:
-        return Meter(self._settings.meter, sensor=self._settings.site.sensor, tap=self._tap)
+        return Meter(
+            self._settings.meter,
+            sensor=self._settings.site.sensor,
+            tap=self._tap,
+            late_s=self._late_s,
+        )
 
     def _taken(self, batch: Batch, *, final: bool = False) -> Iterator[Tables]:
         self._count(batch.counts)

@@ -24,6 +24,8 @@ __all__ = ["Engine", "Reading", "read_live", "read_tables"]
 
 Engine = Literal["auto", "ours", "pyshark"]
 
+LIVE_LATE_S = 2
+"""What one line gives comes in order; each of the kernel's queues may hold back a moment."""
 _CAPTURES = ("pcap", "pcapng")
 
 
@@ -94,7 +96,7 @@ def read_live(
             packets = _counted(tshark.read_stream(live.stream, seen), seen, reading)
             yield from _through_reference(packets, settings, reading, layer7=True, stop=live.stop)
         else:
-            with Stream(settings, reading, layer7=True) as stream:
+            with Stream(settings, reading, layer7=True, late_s=LIVE_LATE_S) as stream:
                 try:
                     yield from stream.read(live.stream, interface, live=lambda: live.dropped)
                 except KeyboardInterrupt:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -13,8 +14,23 @@ from cyberterr.pipeline.merging import merge
 
 SHARES = 16
 """Parts on disk that are judged one after the other, where the card says what may stand apart."""
+ROW_GROUP = 20_000
+"""Rows that are read from disk together; a file is sorted by window."""
+SHARED_ROWS = 100_000
+"""Rows on disk from which windows are judged in shares."""
+FRAME_BYTES = 8_192
+"""What the smallest frame takes, beside its rows."""
+PACKED_BYTES = 3 << 20
+"""Rows of many small windows stay in memory up to this: it was their frames that took the room."""
 
 Window = dt.datetime
+
+
+class _Spill(NamedTuple):
+    """What was in memory at one time: one file a share, and the windows they hold."""
+
+    paths: list[Path]
+    rows: dict[Window, int]
 
 
 class Summaries:
@@ -28,11 +44,15 @@ class Summaries:
         self.size = 0
         self._card = card
         self._parts: dict[Window, list[pl.DataFrame]] = {}
-        self._on_disk: dict[Window, list[list[Path]]] = {}
+        self._packed: dict[Window, int] = {}
+        self._pack: list[pl.DataFrame] = []
+        self._spills: list[_Spill] = []
+        self._written = 0
 
     def windows(self) -> list[Window]:
         """Windows with rows, in order."""
-        return sorted(self._parts.keys() | self._on_disk.keys())
+        on_disk = (spill.rows for spill in self._spills)
+        return sorted(set(self._parts).union(self._packed, *on_disk))
 
     def add(self, part: pl.DataFrame) -> Iterable[Window]:
         """Take *part*, a shaped summary; the windows it touches."""
@@ -47,42 +67,66 @@ class Summaries:
         return [window for (window,) in by_window]
 
     def spill(self, folder: Path) -> None:
-        """Write everything that is in memory to *folder*, and free it."""
-        for window, parts in self._parts.items():
-            rows = merge(self._card, parts)
-            shares = range(SHARES) if self._card.apart else (0,)
-            times = self._on_disk.setdefault(window, [])
-            stem = f"{self._card.id}-{window:%Y%m%dT%H%M%S}-{len(times)}"
-            times.append([folder / f"{stem}-{share}.parquet" for share in shares])
-            for share, path in zip(shares, times[-1], strict=True):
-                self._share(rows, share).write_parquet(path)
+        """Write everything that is in memory to *folder*, and free it; small windows are packed."""
+        if not self._parts:
+            return
+        rows = merge(
+            self._card, [*self._pack, *(p for parts in self._parts.values() for p in parts)]
+        )
+        by_window = dict(rows.group_by("window").len().iter_rows())
         self._parts.clear()
-        self.size = 0
+        if rows.estimated_size() <= PACKED_BYTES:
+            self._packed, self._pack, self.size = by_window, [rows], _size(rows)
+            return
+        self._packed, self._pack, self.size = {}, [], 0
+        shares = range(SHARES) if self._card.apart else (0,)
+        self._written += 1
+        stem = f"{self._card.id}-{self._written}"
+        paths = [folder / f"{stem}-{share}.parquet" for share in shares]
+        for share, path in zip(shares, paths, strict=True):
+            self._share(rows, share).write_parquet(path, row_group_size=ROW_GROUP)
+        self._spills.append(_Spill(paths, by_window))
 
     def shares(self, windows: Sequence[Window]) -> Sequence[int | None]:
         """Shares in which *windows* are to be read; None alone: all at once."""
-        spilled = any(window in self._on_disk for window in windows)
-        return range(SHARES) if spilled and self._card.apart else (None,)
+        on_disk = sum(spill.rows.get(window, 0) for spill in self._spills for window in windows)
+        return range(SHARES) if on_disk >= SHARED_ROWS and self._card.apart else (None,)
 
     def read(self, windows: Sequence[Window], share: int | None) -> pl.DataFrame:
-        """Rows of *windows* (at least one), one per window and entity; of one *share*, or all."""
-        return pl.concat([self._window(window, share) for window in windows])
+        """Rows of *windows* (some of `windows`, without a gap), one per window and entity.
 
-    def forget(self, window: Window) -> None:
-        """Drop what is known of *window*."""
-        self.size -= sum(map(_size, self._parts.pop(window, ())))
-        for paths in self._on_disk.pop(window, ()):
-            for path in paths:
-                path.unlink()
-
-    def _window(self, window: Window, share: int | None) -> pl.DataFrame:
-        if window in self._parts:
-            self._compact(window)
-        parts = [self._share(part, share) for part in self._parts.get(window, ())]
-        for paths in self._on_disk.get(window, ()):
-            wanted = paths if share is None else [paths[share]]
-            parts += [pl.read_parquet(path) for path in wanted]
+        Args:
+            windows: at least one, in order.
+            share: one of `shares`; None reads all.
+        """
+        for window in windows:
+            if window in self._parts:
+                self._compact(window)
+        parts = [self._share(p, share) for w in windows for p in self._parts.get(w, ())]
+        wanted = pl.col("window").is_between(windows[0], windows[-1])
+        parts += [self._share(pack.filter(wanted), share) for pack in self._pack]
+        for spill in self._spills:
+            if not spill.rows.keys().isdisjoint(windows):
+                paths = spill.paths if share is None else [spill.paths[share]]
+                parts += [pl.scan_parquet(path).filter(wanted).collect() for path in paths]
         return merge(self._card, parts)
+
+    def forget(self, before: Window) -> list[Window]:
+        """Drop the windows that began before *before*; which they were."""
+        gone = [window for window in self.windows() if window < before]
+        for window in gone:
+            self.size -= sum(map(_size, self._parts.pop(window, ())))
+            self._packed.pop(window, None)
+            for spill in self._spills:
+                spill.rows.pop(window, None)
+        if gone and self._pack:
+            self.size -= sum(map(_size, self._pack))
+            self._pack = [pack.filter(pl.col("window") >= before) for pack in self._pack]
+            self.size += sum(map(_size, self._pack))
+        for path in (path for spill in self._spills if not spill.rows for path in spill.paths):
+            path.unlink()
+        self._spills = [spill for spill in self._spills if spill.rows]
+        return gone
 
     def _share(self, rows: pl.DataFrame, share: int | None) -> pl.DataFrame:
         if share is None or not self._card.apart:
@@ -98,4 +142,4 @@ class Summaries:
 
 
 def _size(frame: pl.DataFrame) -> int:
-    return int(frame.estimated_size())
+    return int(frame.estimated_size()) + FRAME_BYTES

@@ -19,6 +19,7 @@ from cyberterr import content
 from cyberterr.config import Settings
 from cyberterr.contracts import Detector, Finding, Site, Tables, View
 from cyberterr.contracts.flow import empty
+from cyberterr.pipeline import summaries
 from cyberterr.pipeline.judging import LATENESS, Judging
 from cyberterr.pipeline.merging import merge, shaped
 from cyberterr.pipeline.sources import Reading, read_tables
@@ -105,8 +106,37 @@ def test_there_is_something_to_find_in_this_traffic() -> None:
     assert {"scan.horizontal", "brute_force", "flood.syn", "flood.dhcp"} <= rules
 
 
+@pytest.fixture
+def everything_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(summaries, "PACKED_BYTES", 0)
+    monkeypatch.setattr(summaries, "SHARED_ROWS", 1)
+
+
+def test_summaries_that_are_packed_lose_nothing() -> None:
+    assert as_bytes(judged(split(5, 1), max_bytes=1000)) == whole()
+
+
+@pytest.mark.usefixtures("everything_on_disk")
 def test_summaries_that_wait_on_disk_lose_nothing() -> None:
     assert as_bytes(judged(split(5, 1), max_bytes=1000)) == whole()
+
+
+@pytest.mark.parametrize("where", ["memory", "packed", "disk"])
+def test_windows_are_forgotten_wherever_they_wait(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = detector("scan").card
+    kept = summaries.Summaries(card)
+    kept.add(shaped(card, detector("scan").summarise(a_scan([0, 1, 2]), Site())))
+    monkeypatch.setattr(summaries, "PACKED_BYTES", 0 if where == "disk" else 1 << 20)
+    if where != "memory":
+        kept.spill(tmp_path)
+    first, second, third = kept.windows()
+    assert kept.forget(third) == [first, second]
+    assert kept.windows() == [third]
+    assert kept.read([third], None)["window"].unique().to_list() == [third]
+    assert kept.forget(third + dt.timedelta(hours=1)) == [third]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("each", content.detectors(), ids=lambda d: d.card.id)
@@ -239,6 +269,7 @@ def test_a_summary_with_fractions_in_a_sum_is_refused() -> None:
         shaped(card, wrong)
 
 
+@pytest.mark.usefixtures("everything_on_disk")
 def test_a_day_judged_in_shares_from_disk_gives_the_findings_of_one_in_memory() -> None:
     town_hall = GOLDEN.parent / "town_hall.pcapng"
     parts = list(read_tables([town_hall], Settings(), Reading()))

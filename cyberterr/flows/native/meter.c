@@ -12,7 +12,7 @@ enum { NONE = 0xffffffff };
 enum { TAP_ROOM = 4 << 20, TAP_SPARE = 65536 + 128 }; /* bytes; the spare fits one more payload */
 enum { FRAGMENTS = 4096 };
 static const int64_t FRAGMENT_NS = 30 * 1000000000LL;
-static const int64_t LATE_NS = 60 * 1000000000LL; /* merged captures run out of order a little */
+static const int64_t JUMP_NS = 60 * 1000000000LL; /* back by more: not out of order, but another clock */
 enum { EPOCH = 1024 }; /* packets that must agree that time has passed: one wrong clock moves nothing */
 
 enum { FIN = 0x01, SYN = 0x02, RST = 0x04, ACK = 0x10 };
@@ -231,7 +231,7 @@ static void finish_head(Meter *m, enum EndReason reason) {
 }
 
 static void expire(Meter *m, int64_t now) {
-    int64_t oldest = now - m->options.idle_ns - LATE_NS;
+    int64_t oldest = now - m->options.idle_ns - m->options.late_ns;
     while (m->queue_head != NONE && m->flows[m->queue_head].queued_last < oldest &&
            m->finished_count < FINISHED_ROOM - 2) { /* two are kept for the packet at hand */
         if (m->flows[m->queue_head].last < oldest) finish_head(m, END_IDLE);
@@ -417,7 +417,7 @@ static void follow_clock(Meter *m, int64_t time) {
     if (m->fresh) c->source_first_ns = m->previous_ns = time;
     m->fresh = false;
     if (time < m->previous_ns) c->backwards++;
-    if (time < m->previous_ns - LATE_NS) c->jumps_back++;
+    if (time < m->previous_ns - JUMP_NS) c->jumps_back++;
     m->previous_ns = time;
     if (time < c->first_ns) c->first_ns = time;
     if (time > c->last_ns) c->last_ns = time;

@@ -8,6 +8,7 @@ typedef struct Meter Meter;
 
 typedef struct {
     int64_t idle_ns, active_ns;
+    int64_t late_ns; /* how much out of order packets may come: merged captures do so, a live line hardly */
     uint32_t max_open_flows;
     uint32_t tap; /* 1: copy the payloads that layer 7 wants */
 } MeterOptions;

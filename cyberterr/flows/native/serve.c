@@ -183,11 +183,12 @@ static bool enclose(void) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 6) return 2;
-    int descriptor = atoi(argv[5]);
+    if (argc != 7) return 2;
+    int descriptor = atoi(argv[6]);
     MeterOptions options = {
         .idle_ns = strtoll(argv[1], NULL, 10), .active_ns = strtoll(argv[2], NULL, 10),
-        .max_open_flows = (uint32_t)strtoul(argv[3], NULL, 10), .tap = argv[4][0] == '1',
+        .late_ns = strtoll(argv[3], NULL, 10), .max_open_flows = (uint32_t)strtoul(argv[4], NULL, 10),
+        .tap = argv[5][0] == '1',
     };
     uint64_t size = 2 * (uint64_t)(AHEAD + BLOCK);
     Server *s = calloc(1, sizeof *s);
