@@ -173,6 +173,8 @@ class IndicatorDetector:
 
     def summarise(self, tables: Tables, site: Site) -> pl.DataFrame:
         """Contacts of each machine with each indicator, by the way they showed up."""
+        if not self._known.by_value:
+            tables = Tables()  # no list: nothing to look up
         rows = pl.concat([*self._flows(tables.flows, site), *self._names(tables)], how="vertical")
         return rows.group_by("window", *self.card.keys).agg(
             contacts=pl.len(),
