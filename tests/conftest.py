@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from cyberterr.contracts.finding import (
     Explanation,
@@ -15,6 +16,10 @@ from cyberterr.contracts.finding import (
     Text,
     finding_id,
 )
+
+# How fast a machine is at the moment says nothing about the code.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 MORNING = dt.datetime(2026, 3, 14, 8, 12, tzinfo=dt.UTC)
 

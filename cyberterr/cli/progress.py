@@ -56,6 +56,10 @@ def progress(reading: Reading, *, quiet: bool, live: bool = False) -> Iterator[s
         finally:
             over.set()
             thread.join()
+            if terminal:  # a small capture is over before the first look
+                pace.look(reading)
+                with contextlib.suppress(OSError):
+                    show()
             if live:
                 _say_news(reading, said)
 
