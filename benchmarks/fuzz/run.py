@@ -63,7 +63,7 @@ def compiled(work: Path) -> Path:
     """The meter and its target, compiled with clang's sanitizers."""
     native = ROOT / "cyberterr" / "flows" / "native"
     program = work / "meter_target"
-    sources = [native / f"{name}.c" for name in ("packet", "framing", "meter")]
+    sources = [native / f"{name}.c" for name in ("packet", "framing", "finished", "meter")]
     target = Path(__file__).with_name("meter_target.c")
     subprocess.run(
         ["clang", *SANITIZED, *map(str, [*sources, target]), "-o", str(program), "-lm"], check=True

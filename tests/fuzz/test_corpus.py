@@ -32,7 +32,10 @@ def test_the_captures_that_are_kept_harm_nothing_under_the_sanitizers(tmp_path):
     if compiler is None:
         pytest.skip("there is no C compiler")
     program = tmp_path / "meter_target"
-    sources = [*(NATIVE / f"{name}.c" for name in ("packet", "framing", "meter")), TARGET]
+    sources = [
+        *(NATIVE / f"{name}.c" for name in ("packet", "framing", "finished", "meter")),
+        TARGET,
+    ]
     made = subprocess.run(
         [compiler, *SANITIZED, *map(str, sources), "-o", str(program), "-lm"], capture_output=True
     )

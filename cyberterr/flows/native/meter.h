@@ -13,10 +13,10 @@ typedef struct {
     uint32_t tap; /* 1: copy the payloads that layer 7 wants */
 } MeterOptions;
 
-/* How a flow ended; the names stand in meter.py. */
+/* How a flow ended; the names stand in frames.py. */
 enum EndReason { END_IDLE, END_ACTIVE, END_OF_SOURCE, END_EVICTED };
 
-/* A finished flow; meter.py mirrors this layout. Index 0 is the source, 1 the destination. */
+/* A finished flow; frames.py mirrors this layout. Index 0 is the source, 1 the destination. */
 typedef struct {
     uint64_t flow_id, first_packet;
     int64_t start, end;
