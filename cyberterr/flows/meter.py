@@ -10,6 +10,7 @@ import os
 import queue
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -24,6 +25,8 @@ from cyberterr.flows.frames import FINISHED, flow_table
 from cyberterr.flows.tapped import HEADER
 
 PROGRAM = Path(__file__).with_name("_meter")
+FLUSH_S = 1.0
+"""How often a live source gives what has finished: many small tables cost more than packets."""
 _NO_MEMORY = 3  # the exit code of native/serve.c
 MERGED_LATE_S = 60
 """Captures of several interfaces, merged, run out of order by the size of a buffer."""
@@ -235,22 +238,24 @@ class Meter:
 
         Args:
             fill: writes the next bytes into the room it is given; how many, None at the end.
-            now_ns: for a live source, the time: what has finished is given after every block,
-                and where *fill* gives 0 bytes, flows that are idle by then are closed.
+            now_ns: for a live source, the time: what has finished is given every `FLUSH_S`, and
+                where *fill* gives 0 bytes, flows that are idle by then are closed.
 
         Raises:
             MeterError: the process ended.
         """
         yield from self.under_way()
         self._ask(_Operation.BEGIN_SOURCE)
-        status = Status.NEED_MORE
+        status, due = Status.NEED_MORE, 0.0
         while status is Status.NEED_MORE:
             half, room = next(self._halves)
             count = fill(room)
             if count is None:
                 break
             if count:
-                self._ask(_Operation.FEED, half=half, size=count, flush=now_ns is not None)
+                flush = now_ns is not None and time.monotonic() >= due
+                self._ask(_Operation.FEED, half=half, size=count, flush=flush)
+                due = time.monotonic() + FLUSH_S if flush else due
             elif now_ns is not None:
                 self._ask(_Operation.EXPIRE, now_ns=now_ns())
             for batch in self.under_way(_AT_MOST_UNDER_WAY - 1):

@@ -98,6 +98,8 @@ class Judging:
 
     def add(self, tables: Tables) -> None:
         """Summarise *tables*, one part of the stream, and keep only the summaries."""
+        if not len(tables):
+            return  # a quiet second of a live line
         for detector in self._detectors:
             try:
                 self._take(detector, tables)

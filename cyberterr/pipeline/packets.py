@@ -99,13 +99,15 @@ class Stream:
             reading.bytes = began + on_disk(data, given)
             return count
 
-        ending = ""
+        ending, due = "", 0.0
         try:
             for batch in self._meter.read(fill, now_ns=time.time_ns if live else None):
                 yield from self._taken(batch)
                 if live is not None:
                     reading.dropped = live()
-                    yield Tables()  # windows close on a quiet line too
+                    if time.monotonic() >= due:
+                        yield Tables()  # windows close on a quiet line too
+                        due = time.monotonic() + TICK_S
                 if batch.status is Status.NO_CAPTURE:
                     raise SourceError("is no capture, or is cut off in its header", where=where)
                 if batch.status is Status.CORRUPT:

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from cyberterr.config import Meter, Settings
+from cyberterr.pipeline.packets import Stream
 from cyberterr.pipeline.sources import Reading, read_tables
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
@@ -112,3 +113,28 @@ def test_the_order_in_which_captures_are_named_changes_nothing(order):
     flows, _ = flows_of(*(paths[n] for n in order))
     expected, _ = flows_of(*paths)
     assert flows.equals(expected)
+
+
+def test_a_busy_line_gives_tables_by_the_second_and_not_by_the_block():
+    """Every table costs each detector some milliseconds, however few rows it has."""
+    ours, theirs = os.pipe()
+    capture = BROWSING.read_bytes()
+    reading = Reading()
+
+    def write():
+        with os.fdopen(theirs, "wb", buffering=0) as out:
+            for start in range(0, len(capture), 200):
+                out.write(capture[start : start + 200])
+                time.sleep(0.002)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    began = time.monotonic()
+    with Stream(Settings(), reading, layer7=True) as stream, os.fdopen(ours, "rb") as line:
+        during = list(stream.read(line, "eth0", live=lambda: 0))
+        took = time.monotonic() - began
+        after = list(stream.end())
+    writer.join()
+    assert len(during) <= 2 * (took + 1)
+    flows = pl.concat([tables.flows for tables in (*during, *after)])
+    assert flows["src_packets"].sum() + flows["dst_packets"].sum() == 121
