@@ -177,7 +177,7 @@ class _SupervisedLoop(asyncio.SelectorEventLoop):
     def __init__(self, profile: str) -> None:
         super().__init__()
         self._environment = {**os.environ, "WIRESHARK_CONFIG_DIR": profile, "LC_ALL": "C.UTF-8"}
-        self._leashes: list[int] = []
+        self._running: list[tuple[int, asyncio.SubprocessTransport]] = []
         # After an interrupt pyshark leaves a task behind whose stream has ended: no news to anyone.
         self.set_exception_handler(lambda *_: None)
 
@@ -189,9 +189,8 @@ class _SupervisedLoop(asyncio.SelectorEventLoop):
     ) -> Any:  # noqa: ANN401
         """Start *program* under a supervisor."""
         held, ours = supervised.leash()
-        self._leashes.append(ours)
         try:
-            return await super().subprocess_exec(
+            transport, protocol = await super().subprocess_exec(
                 protocol_factory,
                 *supervised.command(program, held, memory_bytes=MEMORY_BYTES, cpu_s=CPU_S),
                 pass_fds=(held,),
@@ -199,13 +198,24 @@ class _SupervisedLoop(asyncio.SelectorEventLoop):
                 env=self._environment,
                 **options,
             )
+        except BaseException:
+            os.close(ours)
+            raise
         finally:
             os.close(held)
+        self._running.append((ours, transport))
+        return transport, protocol
 
     def let_go(self) -> None:
-        """Have every program ended that still runs."""
-        while self._leashes:
-            os.close(self._leashes.pop())
+        """Have every program ended that still runs; what it still wrote is thrown away."""
+        while self._running:
+            leash, transport = self._running.pop()
+            os.close(leash)
+            # A process counts as ended only when its pipes are; a full one that nobody reads on
+            # never is (asyncio, gh-119710).
+            output = transport.get_pipe_transport(1)
+            if output is not None:
+                output.close()
 
     def close(self) -> None:
         """Close the loop, and let go of its programs."""
@@ -247,6 +257,9 @@ def _captures() -> tuple[Any, Any]:
         def _setup_tshark_output_parser(self) -> Any:  # noqa: ANN401
             # pyshark's own way first loads the types of all fields: 1 s, 150 MB, a cache in $HOME.
             return Parser(self.reading)
+
+        def __del__(self) -> None:
+            """Nothing: whoever opened it closed it, and the pipe's number is another's by now."""
 
         async def _cleanup_subprocess(self, process: asyncio.subprocess.Process) -> None:
             # pyshark kills it, which at the end of a file races with tshark's own end.

@@ -1,6 +1,7 @@
 """Deep fields of chosen flows, with the real tshark."""
 
 import io
+import itertools
 import os
 import shutil
 import signal
@@ -209,12 +210,16 @@ def test_a_tshark_that_is_killed_leaves_its_messages_and_a_warning(tmp_path):
 
 
 @needs_tshark
-def test_stopping_early_leaves_nothing_running():
+@pytest.mark.parametrize("taken", [1, 5_000])  # by then more waits in the pipe than is read at once
+def test_stopping_early_ends_at_once_and_leaves_nothing_running(tmp_path, taken):
     before = set(_running())
-    with (GOLDEN / "modbusBig.pcap").open("rb") as stream:
+    capture = (GOLDEN / "modbusBig.pcap").read_bytes()
+    long = tmp_path / "long.pcap"
+    long.write_bytes(capture + capture[24:] * 4)
+    with long.open("rb") as stream:
         flows = flows_of(GOLDEN / "modbusBig.pcap")
-        messages = read_messages(stream, flows, Reading(), where="modbusBig.pcap")
-        next(messages)
+        messages = read_messages(stream, flows, Reading(), where="long.pcap")
+        assert len(list(itertools.islice(messages, taken))) == taken
         messages.close()
     assert not [pid for pid in set(_running()) - before if _name(pid) in ("tshark", "editcap")]
 
