@@ -7,7 +7,7 @@ import os
 import secrets
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -47,6 +47,37 @@ class Notify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """URL that receives the ECS document by POST; https, or http to loopback"""
 
 
+class Elastic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[elastic]`: where findings and decisions are sent too, through the local outbox."""
+
+    url: Annotated[str, Meta(pattern=r"^(https?://[^\s/@]+/?)?$")] = ""
+    """like https://elastic.mairie.example:9200; empty: nothing is sent. http to loopback only"""
+    flavour: Literal["elasticsearch", "opensearch"] = "elasticsearch"
+    """opensearch needs the extra cyberterr[opensearch]"""
+    api_key_file: str = ""
+    """file with the API key as Elasticsearch gives it (`encoded`), readable by its owner only"""
+    user: str = ""
+    """name of a user, where there is no API key"""
+    password_file: str = ""
+    """file with that user's password, readable by its owner only"""
+    ca: str = ""
+    """PEM file of the authority that must have signed the server's certificate"""
+    fingerprint: Annotated[str, Meta(pattern=r"^([0-9A-Fa-f:]{64,95})?$")] = ""
+    """SHA-256 of the server's certificate, instead of ca"""
+    allow_http: bool = False
+    """send over http to another machine too: keys and findings can be read on the way"""
+    namespace: Annotated[str, Meta(pattern=r"^[a-z0-9_.]{1,100}$")] = "default"
+    """last part of the data streams' names: which town or service this is"""
+    outbox_mb: Annotated[int, Meta(ge=1, le=1_000_000)] = 512
+    """room for what waits to be sent; beyond it the least severe goes first, and is counted"""
+    outbox_days: Annotated[int, Meta(ge=1, le=36_500)] = 30
+    """how long a document may wait; what is older is dropped, and counted"""
+    health_days: Annotated[int, Meta(ge=1, le=36_500)] = 90
+    """how long the cluster keeps what scans read; findings and decisions: [retention]"""
+    link: Annotated[str, Meta(pattern=r"^(https?://\S*\{id\}\S*)?$")] = ""
+    """address of a finding for people, with {id} in it: event.url of each document"""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -54,6 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     meter: Meter = Meter()
     retention: Retention = Retention()
     notify: Notify = Notify()
+    elastic: Elastic = Elastic()
 
 
 def home() -> Path:

@@ -144,7 +144,7 @@ def scan(
 
 
 def _print_json(finding: Finding) -> None:
-    from cyberterr.contracts.finding import to_ecs
+    from cyberterr.contracts.documents import to_ecs
 
     with _standard_output():
         click.echo(msgspec.json.encode(to_ecs(finding)))

@@ -14,6 +14,7 @@ from cyberterr.contracts.detector import times as times
 from cyberterr.contracts.detector import tries as tries
 from cyberterr.contracts.detector import window_of as window_of
 from cyberterr.contracts.detector import with_history as with_history
+from cyberterr.contracts.documents import to_ecs as to_ecs
 from cyberterr.contracts.finding import Claim as Claim
 from cyberterr.contracts.finding import Explanation as Explanation
 from cyberterr.contracts.finding import Finding as Finding
@@ -23,7 +24,6 @@ from cyberterr.contracts.finding import Severity as Severity
 from cyberterr.contracts.finding import Text as Text
 from cyberterr.contracts.finding import explained as explained
 from cyberterr.contracts.finding import finding_id as finding_id
-from cyberterr.contracts.finding import to_ecs as to_ecs
 from cyberterr.contracts.flow import Tables as Tables
 from cyberterr.contracts.rate import wilson as wilson
 from cyberterr.contracts.site import Site as Site

@@ -1,15 +1,13 @@
-"""What a detector claims, with what proof, and how sure it is; and its ECS 9 document."""
+"""What a detector claims, with what proof, and how sure it is."""
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
 from enum import IntEnum
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
-
-ECS_VERSION = "9.0.0"
 
 
 class Severity(IntEnum):
@@ -160,59 +158,3 @@ def finding_id(claim: Claim, first_window: dt.datetime) -> str:
         first_window.astimezone(dt.UTC).isoformat(),
     )
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:24]
-
-
-def _time(moment: dt.datetime) -> str:
-    return moment.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def to_ecs(finding: Finding) -> dict[str, Any]:
-    """The ECS 9 event of *finding*: nested objects, our own fields under `cyberterr`."""
-    related = list(dict.fromkeys(a for a in (finding.actor, finding.victim, *finding.related) if a))
-    document: dict[str, Any] = {
-        "@timestamp": _time(finding.end),
-        "ecs": {"version": ECS_VERSION},
-        "event": {
-            "id": finding.id,
-            "kind": finding.kind,
-            "category": ["intrusion_detection"],
-            "type": ["info"],
-            "dataset": "cyberterr.finding",
-            "module": "cyberterr",
-            "severity": int(finding.severity),
-            "start": _time(finding.start),
-            "end": _time(finding.end),
-            "reason": finding.reason.en,
-        },
-        "message": finding.title.en,
-        "rule": {"id": finding.rule, "name": finding.detector, "ruleset": "cyberterr"},
-        "related": {"ip": related},
-        "observer": {"name": finding.sensor, "product": "cyberterr", "vendor": "cyberterr"},
-        "cyberterr": {
-            "finding": {
-                "family": finding.family,
-                "score": round(finding.score, 4),
-                "revision": finding.revision,
-                "windows": finding.windows,
-                "scope": finding.scope,
-                "title_fr": finding.title.fr,
-                "reason_fr": finding.reason.fr,
-                "measures": msgspec.to_builtins(finding.measures),
-                "explanations": msgspec.to_builtins(finding.explanations),
-                "not_examined": msgspec.to_builtins(finding.not_examined),
-                "next_steps": msgspec.to_builtins(finding.next_steps),
-            }
-        },
-    }
-    if finding.actor:
-        document["source"] = {"ip": finding.actor}
-    if finding.victim:
-        document["destination"] = {"ip": finding.victim}
-        if finding.victim_port is not None:
-            document["destination"]["port"] = finding.victim_port
-    if finding.attack:
-        document["threat"] = {
-            "framework": "MITRE ATT&CK",
-            "technique": {"id": list(finding.attack)},
-        }
-    return document

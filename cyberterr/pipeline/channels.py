@@ -15,7 +15,8 @@ import msgspec
 
 import cyberterr
 from cyberterr.config import Notify
-from cyberterr.contracts.finding import Finding, Severity, to_ecs
+from cyberterr.contracts.documents import to_ecs
+from cyberterr.contracts.finding import Finding, Severity
 from cyberterr.errors import UsageError
 from cyberterr.report.text import plain
 

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from cyberterr.config import home
-from cyberterr.contracts.finding import Finding, to_ecs
+from cyberterr.contracts.documents import to_ecs
+from cyberterr.contracts.finding import Finding
 from cyberterr.contracts.store import Case, Decision, Query, Store, Suppression, Verdict
 from cyberterr.errors import UsageError
 from cyberterr.report.cases import hidden as hidden

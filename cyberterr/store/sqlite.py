@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from cyberterr.contracts.documents import content_hash
 from cyberterr.contracts.finding import Finding
 from cyberterr.contracts.store import Case, Decision, Erased, Notice, Query, Suppression
 from cyberterr.errors import StoreError
@@ -267,7 +267,7 @@ def _insert(db: sqlite3.Connection, findings: Iterable[Finding]) -> list[Finding
                 (
                     fresh.id,
                     fresh.revision,
-                    _content(fresh),
+                    content_hash(fresh),
                     fresh.family,
                     int(fresh.severity),
                     fresh.actor,
@@ -304,19 +304,13 @@ def _revised(db: sqlite3.Connection, finding: Finding) -> Finding | None:
     if last is None:
         return msgspec.structs.replace(finding, revision=1)
     revision, content, ended, windows = last
-    if _content(finding) == content or (_us(finding.end), finding.windows) < (ended, windows):
+    if content_hash(finding) == content or (_us(finding.end), finding.windows) < (ended, windows):
         return None
     (highest,) = db.execute(
         "SELECT max(severity) FROM finding WHERE incident = ?", (finding.id,)
     ).fetchone()
     kind = "alert" if finding.severity > highest else "event"
     return msgspec.structs.replace(finding, revision=revision + 1, kind=kind)
-
-
-def _content(finding: Finding) -> str:
-    """Hash of everything a finding says; its revision and kind are ours to give."""
-    plain = msgspec.structs.replace(finding, revision=1, kind="alert")
-    return hashlib.sha256(msgspec.json.encode(plain)).hexdigest()
 
 
 def _conditions(query: Query) -> tuple[str, list[Any]]:

@@ -1,0 +1,1 @@
+"""Speaking with Elasticsearch and OpenSearch: one connection, its requests, its refusals."""
