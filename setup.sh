@@ -31,13 +31,17 @@ if ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
     fi
 fi
 [ -x .venv/bin/python ] || "$python" -m venv .venv
+install() {
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$@"
+}
 
 if [ "${1:-}" = --tests ]; then
     missing=
     for pair in tshark:tshark dumpcap:wireshark-common nfdump:nfdump nmap:nmap ip:iproute2 \
         ethtool:ethtool ping:iputils-ping unshare:util-linux sshd:openssh-server \
         ssh:openssh-client curl:curl dnsmasq:dnsmasq-base openssl:openssl \
-        setcap:libcap2-bin systemd-analyze:systemd pgrep:procps; do
+        setcap:libcap2-bin systemd-analyze:systemd pgrep:procps javac:default-jdk-headless \
+        mvn:maven; do
         PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 ||
             missing="$missing ${pair##*:}"
     done
@@ -48,9 +52,7 @@ if [ "${1:-}" = --tests ]; then
     elif [ -n "$missing" ]; then
         say "not installed (tests that need them are skipped):$missing"
     fi
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -e . --group dev 2>/dev/null ||
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check -U pip &&
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check -e . --group dev
+    install -e . --group dev 2>/dev/null || install -U pip && install -e . --group dev
 else
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check .
+    install .
 fi

@@ -17,6 +17,8 @@ from cyberterr.contracts.finding import (
     finding_id,
 )
 
+pytest_plugins = ["tests.elastic.fixtures"]
+
 # How fast a machine is at the moment says nothing about the code.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")

@@ -6,6 +6,7 @@ would be sent, and OpenSearch needs no second implementation.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import ssl
@@ -26,8 +27,11 @@ API_KEY = "CYBERTERR_ELASTIC_API_KEY"
 TIMEOUT_S = 30.0
 _JSON = {"accept": "application/json", "content-type": "application/json"}
 _NDJSON = {"accept": "application/json", "content-type": "application/x-ndjson"}
+WHOLE = {"allow_partial_search_results": "false"}
+"""parameter of a search: without all of its shards it fails, rather than to forget some"""
 _ANSWERED = "errors,items.*.status,items.*.error,items.*.failure_store"
 
+Flavour = Literal["elasticsearch", "opensearch"]
 Refresh = Literal["false", "wait_for", "true"]
 
 
@@ -55,7 +59,7 @@ class Cluster:
     def __init__(
         self,
         url: str,
-        flavour: Literal["elasticsearch", "opensearch"],
+        flavour: Flavour,
         perform: Perform,
         close: Callable[[], None],
     ) -> None:
@@ -91,6 +95,28 @@ class Cluster:
         for index, name, document in documents:
             lines += msgspec.json.encode({"create": {"_index": index, "_id": name}})
             lines += b"\n" + document + b"\n"
+        return self._bulk(lines, refresh, timeout_s)
+
+    def delete(
+        self,
+        documents: Sequence[tuple[str, str]],
+        *,
+        refresh: Refresh = "false",
+        timeout_s: float = TIMEOUT_S,
+    ) -> list[Outcome]:
+        """Delete *documents*, (backing index, `_id`) each, in one request; gone is delivered.
+
+        Raises:
+            ClusterError: the request as a whole failed; sending it again is harmless.
+        """
+        lines = bytearray()
+        for index, name in documents:
+            lines += msgspec.json.encode({"delete": {"_index": index, "_id": name}}) + b"\n"
+        gone = Outcome("delivered", 404, "")
+        done = self._bulk(lines, refresh, timeout_s)
+        return [gone if one.status == 404 else one for one in done]
+
+    def _bulk(self, lines: bytearray, refresh: Refresh, timeout_s: float) -> list[Outcome]:
         params = {"refresh": refresh, "filter_path": _ANSWERED}
         answer = self._perform("POST", "/_bulk", params, bytes(lines), _NDJSON, timeout_s)
         return [outcome(item) for entry in answer["items"] for item in entry.values()]
@@ -100,14 +126,20 @@ class Cluster:
     ) -> Iterator[list[dict[str, Any]]]:
         """Every hit of a search, page by page, on a state of the index that stands still.
 
+        A shard that does not answer is an error: half of the hits would look like all of them.
+
         Args:
             index: data streams and patterns, comma separated; those that are missing are empty.
             body: the search; a `sort` of its own must end in a field without ties.
             size: hits in a page.
         """
-        opened = {"keep_alive": "2m", "ignore_unavailable": "true", "allow_no_indices": "true"}
+        missing = {"ignore_unavailable": "true", "allow_no_indices": "true"}
+        opened = {"keep_alive": "2m", **missing}
         if self.flavour == "opensearch":
             path, key = f"/{index}/_search/point_in_time", "pit_id"
+            shards = {**missing, "size": "0", "filter_path": "_shards.total"}
+            if not self.ask(Request("GET", f"/{index}/_search", None, shards))["_shards"]["total"]:
+                return  # OpenSearch opens no point in time on nothing
         else:
             path, key = f"/{index}/_pit", "id"
         pit = self.ask(Request("POST", path, None, opened))[key]
@@ -117,7 +149,7 @@ class Cluster:
                 wanted = {"sort": ["_shard_doc"], **body, **after, "size": size}
                 wanted["track_total_hits"] = False
                 wanted["pit"] = {"id": pit, "keep_alive": "2m"}
-                answer = self.ask(Request("POST", "/_search", wanted))
+                answer = self.ask(Request("POST", "/_search", wanted, WHOLE))
                 hits = answer["hits"]["hits"]
                 if not hits:
                     return
@@ -129,11 +161,16 @@ class Cluster:
                 close = Request("DELETE", "/_search/point_in_time", {"pit_id": [pit]})
             else:
                 close = Request("DELETE", "/_pit", {"id": pit})
-            self.ask(close)
+            with contextlib.suppress(ClusterError):  # it is over, or closes by itself
+                self.ask(close)
 
 
-def connect(settings: Elastic) -> Cluster:
+def connect(settings: Elastic, *, key_variable: str = API_KEY) -> Cluster:
     """A connection as `[elastic]` says; nothing is sent yet.
+
+    Args:
+        settings: where to, and as whom.
+        key_variable: environment variable whose API key wins over the settings.
 
     Raises:
         UsageError: the settings contradict themselves, a secret is readable by others, or plain
@@ -142,7 +179,22 @@ def connect(settings: Elastic) -> Cluster:
     """
     if not settings.url:
         raise UsageError("no cluster is named", hint='url = "https://…:9200" in [elastic]')
-    url = settings.url.rstrip("/")
+    url = safe_url(settings.url, settings)
+    parts = urlsplit(url)
+    if parts.scheme == "http" and parts.port is None:
+        raise UsageError("the URL lacks its port", hint=f"{url}:9200", where=url)
+    if settings.flavour == "opensearch":
+        return _opensearch(url, settings)
+    return _elasticsearch(url, settings, key_variable)
+
+
+def safe_url(url: str, settings: Elastic) -> str:
+    """*url* without a slash at its end, where keys may be sent to it.
+
+    Raises:
+        UsageError: it is plain http and would leave this machine.
+    """
+    url = url.rstrip("/")
     parts = urlsplit(url)
     if parts.scheme == "http" and not (settings.allow_http or is_loopback(parts.hostname or "")):
         raise UsageError(
@@ -150,9 +202,7 @@ def connect(settings: Elastic) -> Cluster:
             hint="use https, or say allow_http = true in [elastic]",
             where=url,
         )
-    if settings.flavour == "opensearch":
-        return _opensearch(url, settings)
-    return _elasticsearch(url, settings)
+    return url
 
 
 def is_loopback(host: str) -> bool:
@@ -163,19 +213,19 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _elasticsearch(url: str, settings: Elastic) -> Cluster:
+def _elasticsearch(url: str, settings: Elastic, key_variable: str) -> Cluster:
     from elastic_transport import ConnectionError, ConnectionTimeout, TlsError, TransportError
     from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
 
     options: dict[str, Any] = {"max_retries": 0, "retry_on_timeout": False}
-    if key := _api_key(settings):
+    if key := api_key(settings, key_variable):
         options["api_key"] = key
     elif settings.user:
-        options["basic_auth"] = (settings.user, _secret(settings.password_file))
+        options["basic_auth"] = (settings.user, secret(settings.password_file))
     if settings.fingerprint:
         options["ssl_assert_fingerprint"] = settings.fingerprint.replace(":", "")
     elif settings.ca:
-        options["ssl_context"] = _trusting(settings.ca)
+        options["ssl_context"] = trusting(settings.ca)
     client = Elasticsearch(url, **options)
 
     def perform(
@@ -222,7 +272,7 @@ def _opensearch(url: str, settings: Elastic) -> Cluster:
 
     options: dict[str, Any] = {"max_retries": 0, "retry_on_timeout": False}
     if settings.user:
-        options["http_auth"] = (settings.user, _secret(settings.password_file))
+        options["http_auth"] = (settings.user, secret(settings.password_file))
     if settings.fingerprint:
         options |= {
             "ssl_assert_fingerprint": settings.fingerprint.replace(":", ""),
@@ -230,7 +280,7 @@ def _opensearch(url: str, settings: Elastic) -> Cluster:
             "ssl_show_warn": False,
         }
     elif settings.ca:
-        options["ssl_context"] = _trusting(settings.ca)
+        options["ssl_context"] = trusting(settings.ca)
     client = OpenSearch([url], **options)
 
     def perform(
@@ -262,14 +312,23 @@ def _opensearch(url: str, settings: Elastic) -> Cluster:
     return Cluster(url, "opensearch", perform, client.close)
 
 
-def _api_key(settings: Elastic) -> str:
-    return os.environ.get(API_KEY) or (
-        _secret(settings.api_key_file) if settings.api_key_file else ""
+def api_key(settings: Elastic, variable: str = API_KEY) -> str:
+    """The API key of the environment *variable*, else of the settings; empty where there is none.
+
+    Raises:
+        UsageError: its file cannot be read, or others can read it.
+    """
+    return os.environ.get(variable) or (
+        secret(settings.api_key_file) if settings.api_key_file else ""
     )
 
 
-def _secret(file: str) -> str:
-    """What stands in *file*, which nobody but its owner may read."""
+def secret(file: str) -> str:
+    """What stands in *file*, which nobody but its owner may read.
+
+    Raises:
+        UsageError: it cannot be read, is empty, or others can read it.
+    """
     path = Path(file).expanduser()
     try:
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -286,7 +345,12 @@ def _secret(file: str) -> str:
     return text
 
 
-def _trusting(ca: str) -> ssl.SSLContext:
+def trusting(ca: str) -> ssl.SSLContext:
+    """TLS that trusts nobody but the authority of the PEM file *ca*.
+
+    Raises:
+        UsageError: the file cannot be read, or holds no certificate.
+    """
     try:
         return ssl.create_default_context(cafile=str(Path(ca).expanduser()))
     except OSError as error:

@@ -81,8 +81,8 @@ def refusal(
     status: int, body: object, *, where: str, retry_after: str | None = None
 ) -> ClusterError:
     """The error that an answer of *status* with the decoded *body* is."""
-    error = body.get("error", {}) if isinstance(body, Mapping) else {}
-    if isinstance(error, str):
+    error = body.get("error") if isinstance(body, Mapping) else None
+    if not isinstance(error, Mapping):
         error = {"reason": error}
     name = str(error.get("type", ""))
     if name == "media_type_header_exception":

@@ -30,6 +30,8 @@ SHA256 = {
 JAVA = {"9.2.0": 21, "8.19.16": 17}
 """Oldest Java that each version runs on; the version that is preferred comes first."""
 FETCH_LIMIT_S = 600
+COPIES = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
+"""What Maven copies artifacts with; without a version the installed Maven would choose."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ def prepare(version: str | None = None, *, plugin: bool = False) -> Distribution
 
     Raises:
         Unavailable: Java, its compiler or Maven is missing, or the download failed.
+        ValueError: *version* is none of those.
     """
     version, java = _choose(version or os.environ.get("CYBERTERR_TEST_ES_VERSION"))
     name = f"elasticsearch-{version}" + (f"-{_plugin_digest()}" if plugin else "")
@@ -75,7 +78,7 @@ def prepare(version: str | None = None, *, plugin: bool = False) -> Distribution
 def _choose(version: str | None) -> tuple[str, Java]:
     if version:
         if version not in JAVA:
-            raise Unavailable(f"Elasticsearch {version} is not known here: only {', '.join(JAVA)}")
+            raise ValueError(f"Elasticsearch {version} is not known here: only {', '.join(JAVA)}")
         return version, find(JAVA[version])
     for candidate, needed in JAVA.items():
         with contextlib.suppress(Unavailable):
@@ -97,16 +100,18 @@ def locked() -> Iterator[None]:
 
 @contextlib.contextmanager
 def made(target: Path) -> Iterator[Path]:
-    """Give a folder that becomes *target* when all went well: a broken run leaves nothing half."""
-    with tempfile.TemporaryDirectory(dir=target.parent, ignore_cleanup_errors=True) as folder:
+    """Give a folder that becomes *target*, readable for all, once it is whole."""
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         new = Path(folder) / target.name
         new.mkdir()
         yield new
+        for path in (new, *new.rglob("*")):
+            path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
         new.rename(target)
 
 
-def maven(java: Java, *arguments: str) -> None:
-    """Run Maven once, without asking anybody.
+def maven(java: Java, goal: str, *arguments: str) -> None:
+    """Let Maven run the *goal* of its dependency plugin, without asking anybody.
 
     Raises:
         Unavailable: it is not installed or failed.
@@ -116,7 +121,7 @@ def maven(java: Java, *arguments: str) -> None:
         raise Unavailable("Maven is not installed, which fetches the server (apt: maven)")
     try:
         ended = subprocess.run(
-            [program, "-q", "-B", *arguments],
+            [program, "-q", "-B", "-Dstyle.color=never", f"{COPIES}:{goal}", *arguments],
             env={**os.environ, "JAVA_HOME": str(java.home)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -127,8 +132,8 @@ def maven(java: Java, *arguments: str) -> None:
     except subprocess.TimeoutExpired as error:
         raise Unavailable(f"Maven did not end within {FETCH_LIMIT_S} s") from error
     if ended.returncode:
-        said = next((line for line in ended.stdout.splitlines() if "ERROR" in line), ended.stderr)
-        raise Unavailable(f"Maven could not fetch the server: {said.strip()[:300]}")
+        said = ended.stdout.partition("[ERROR] ")[2] or ended.stderr
+        raise Unavailable(f"Maven could not fetch the server: {said.strip()[:500]}")
 
 
 def _fetch(version: str, java: Java) -> Path:
@@ -137,7 +142,7 @@ def _fetch(version: str, java: Java) -> Path:
         with tempfile.TemporaryDirectory(dir=cache()) as folder:
             maven(
                 java,
-                "dependency:copy",
+                "copy",
                 f"-Dartifact={ARTIFACT.format(version=version)}",
                 f"-DoutputDirectory={folder}",
             )
@@ -154,15 +159,13 @@ def _digest(file: Path) -> str:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack the archive's only folder as *folder*, readable for everybody."""
+    """Unpack the archive's only folder as *folder*."""
     with zipfile.ZipFile(archive) as content:
         content.extractall(folder)
     (inner,) = folder.iterdir()
     for entry in inner.iterdir():
         entry.rename(folder / entry.name)
     inner.rmdir()
-    for path in (folder, *folder.rglob("*")):
-        path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
 
 
 def _plugin_digest() -> str:
@@ -178,13 +181,11 @@ def _install_plugin(home: Path, version: str, java: Java) -> None:
     target = home / "plugins" / "test-analysis"
     target.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as classes:
-        compiler = [java.home / "bin" / "javac", "--release", "17", "-nowarn", "-d", classes]
-        libraries = ["-cp", home / "lib" / "*", PLUGIN / "TestAnalysis.java"]
-        subprocess.run([*compiler, *libraries], check=True)
+        compiler = [str(java.home / "bin" / "javac"), "--release", "17", "-d", classes]
+        libraries = ["-cp", str(home / "lib" / "*")]
+        subprocess.run([*compiler, *libraries, str(PLUGIN / "TestAnalysis.java")], check=True)
         with zipfile.ZipFile(target / "test-analysis.jar", "w") as jar:
             for compiled in Path(classes).glob("*.class"):
                 jar.write(compiled, compiled.name)
     descriptor = (PLUGIN / "plugin-descriptor.properties").read_text()
     (target / "plugin-descriptor.properties").write_text(descriptor.replace("VERSION", version))
-    for path in (target, *target.iterdir()):
-        path.chmod(0o755 if path.is_dir() else 0o644)

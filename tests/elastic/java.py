@@ -10,7 +10,12 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-INSTALLED = ("/usr/lib/jvm/*", "/opt/*jdk*", "~/.jdks/*", "~/.sdkman/candidates/java/*")
+INSTALLED = (
+    ("/usr/lib/jvm", "*"),
+    ("/opt", "*jdk*"),
+    ("~/.jdks", "*"),
+    ("~/.sdkman/candidates/java", "*"),
+)
 """Where distributions, IDEs and SDKMAN put a Java; the one on PATH comes last."""
 
 
@@ -38,7 +43,7 @@ def find(at_least: int) -> Java:
     """
     fitting = [java for java in _installed() if java.major >= at_least]
     if not fitting:
-        raise Unavailable(f"no Java {at_least} or newer is installed (apt: default-jdk-headless)")
+        raise Unavailable(f"no Java {at_least} or newer is installed")
     return min(fitting, key=lambda java: (not java.compiles, java.major))
 
 
@@ -46,10 +51,8 @@ def find(at_least: int) -> Java:
 def _installed() -> tuple[Java, ...]:
     named = [os.environ.get("ES_JAVA_HOME"), os.environ.get("JAVA_HOME")]
     homes = [Path(home) for home in named if home]
-    for pattern in INSTALLED:
-        start, _, rest = pattern.partition("*")
-        folder = Path(start).expanduser() if start.endswith("/") else Path(start).parent
-        homes += folder.glob(f"{Path(start).name * (not start.endswith('/'))}*{rest}")
+    for folder, pattern in INSTALLED:
+        homes += Path(folder).expanduser().glob(pattern)
     if on_path := shutil.which("java"):
         homes.append(Path(on_path).resolve().parents[1])
     found = {home.resolve(): None for home in homes if (home / "bin" / "java").exists()}

@@ -8,6 +8,7 @@ starts one for a developer, prints how to reach it and ends it with Ctrl-C.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import secrets
@@ -16,22 +17,20 @@ import signal
 import ssl
 import subprocess
 import sys
-import tempfile
-import time
-import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cyberterr.capture import supervised
+from tests.elastic import process
 from tests.elastic.distribution import Distribution, prepare
 
 QUICK = ("-Xms512m", "-Xmx512m", "-XX:TieredStopAtLevel=1")
 """Little memory and half the start time; a measurement of speed takes the second compiler."""
-START_LIMIT_S = 400.0
 STOP_LIMIT_S = 30.0
-NOBODY = 65534  # it refuses to run as root
 SETTINGS: dict[str, object] = {
     "cluster.name": "cyberterr-test",
     "discovery.type": "single-node",
@@ -39,6 +38,7 @@ SETTINGS: dict[str, object] = {
     "transport.port": 0,
     "node.portsfile": True,
     "cluster.routing.allocation.disk.threshold_enabled": False,  # a full disk of ours is no fault
+    "cluster.max_shards_per_node": 10_000,  # it cannot delete the data stream of a test
     "action.destructive_requires_name": False,
 }
 SECURED: dict[str, object] = {
@@ -53,6 +53,16 @@ SECURED: dict[str, object] = {
 }
 
 
+@dataclass(frozen=True)
+class Reached:
+    """A server that others run: where it listens and its version; it asks nobody who they are."""
+
+    url: str
+    version: str
+    ca: None = None
+    admin: None = None
+
+
 class Server:
     """One server on loopback with its data in *folder*; it cannot outlive this process.
 
@@ -65,7 +75,7 @@ class Server:
 
     Args:
         distribution: the unpacked server.
-        folder: an empty folder that its user may enter.
+        folder: an empty folder that every user may enter.
         secured: with TLS and users.
         settings: more of `elasticsearch.yml`.
         java: options of its virtual machine.
@@ -110,9 +120,7 @@ class Server:
         (config / "elasticsearch.yml").write_text("".join(lines))
         if secured:
             self._secure(config)
-        if os.geteuid() == 0:
-            for path in (self.folder, *self.folder.rglob("*")):
-                os.chown(path, NOBODY, NOBODY)
+        process.hand_over(self.folder)
 
     def _secure(self, config: Path) -> None:
         import trustme
@@ -131,75 +139,49 @@ class Server:
         """Start it, and wait until it answers; on the port that it had before, if any.
 
         Raises:
-            RuntimeError: it ended, or does not answer in `START_LIMIT_S`.
+            RuntimeError: it does not start.
         """
         port = self.url.rpartition(":")[2] or "0"
         ports = self.folder / "logs" / "http.ports"
         ports.unlink(missing_ok=True)
-        user = [str(self._distribution.home / "bin" / "elasticsearch")]
-        if os.geteuid() == 0:
-            ids = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-            user = ["setpriv", *ids, "--pdeathsig=SIGKILL", *user]
-        held, ours = supervised.leash()
-        with (self.folder / "start.out").open("ab") as said:
-            process = subprocess.Popen(
-                supervised.command(
-                    [*user, "-p", str(self.folder / "pid"), "-E", f"http.port={port}"], held
-                ),
-                env=self._environment(),
-                pass_fds=(held,),
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                start_new_session=True,
-            )
-        os.close(held)
-        self._held = supervised.Held(process, ours)
-        limit = time.monotonic() + START_LIMIT_S
-        while not (ports.exists() and self._answers(ports)):
-            if process.poll() is not None or time.monotonic() > limit:
-                self.end()
-                raise RuntimeError(f"Elasticsearch does not start:\n{self.said()[-3000:]}")
-            time.sleep(0.2)
-
-    def _environment(self) -> dict[str, str]:
-        return {
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(self.folder),
-            "ES_TMPDIR": str(self.folder / "tmp"),
-            "ES_PATH_CONF": str(self.folder / "config"),
-            "ES_JAVA_HOME": str(self._distribution.java.home),
-            "ES_JAVA_OPTS": " ".join(self._java),
-            "CLI_JAVA_OPTS": "-XX:TieredStopAtLevel=1",
-        }
+        program = self._distribution.home / "bin" / "elasticsearch"
+        said = self.folder / "start.out"
+        self._held = process.launch(
+            [str(program), "-p", str(self.folder / "pid"), "-E", f"http.port={port}"],
+            environment={
+                "HOME": str(self.folder),
+                "ES_TMPDIR": str(self.folder / "tmp"),
+                "ES_PATH_CONF": str(self.folder / "config"),
+                "ES_JAVA_HOME": str(self._distribution.java.home),
+                "ES_JAVA_OPTS": " ".join(self._java),
+                "CLI_JAVA_OPTS": "-XX:TieredStopAtLevel=1",
+            },
+            said=said,
+        )
+        process.wait_for(lambda: self._answers(ports), self._held, said)
 
     def _answers(self, ports: Path) -> bool:
-        address = ports.read_text().strip()
-        self.url = f"{'https' if self.ca else 'http'}://{address}"
-        try:
-            health = ask(self, "/_cluster/health?wait_for_status=yellow&timeout=1s")
-        except (OSError, ValueError):
+        if not ports.exists():
             return False
-        return isinstance(health, dict) and health["status"] in ("yellow", "green")
+        self.url = f"{'https' if self.ca else 'http'}://{ports.read_text().strip()}"
+        try:
+            ask(self, "/_cluster/health?wait_for_status=yellow&timeout=1s")
+        except (OSError, http.client.HTTPException):
+            return False
+        return True
 
     @property
     def pid(self) -> int:
         """Process id of the server itself, not of what started it."""
         return int((self.folder / "pid").read_text())
 
-    def said(self) -> str:
-        """What it wrote on its output since its first start."""
-        return (self.folder / "start.out").read_text(errors="replace")
-
     def stop(self) -> None:
         """Ask it to end, as an administrator does, and wait until it has."""
-        os.kill(self.pid, signal.SIGTERM)
-        self._wait()
+        self._end(signal.SIGTERM)
 
     def kill(self) -> None:
         """End it without warning, as a power cut does (SIGKILL)."""
-        os.kill(self.pid, signal.SIGKILL)
-        self._wait()
+        self._end(signal.SIGKILL)
 
     def freeze(self) -> None:
         """Stop it from running (SIGSTOP): it keeps its connections and answers nobody."""
@@ -209,29 +191,36 @@ class Server:
         """Let it run on (SIGCONT)."""
         os.kill(self.pid, signal.SIGCONT)
 
-    def _wait(self) -> None:
+    def _end(self, number: signal.Signals) -> None:
         if self._held:
+            os.kill(self.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._held.process.wait(STOP_LIMIT_S)
-        self.end()
+            self.close()
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End it in whatever state it is; nothing happens when it has ended already."""
         if self._held:
-            self._held.let_go()
-            self._held.process.wait()
+            process.end(self._held)
             self._held = None
 
 
-def ask(server: Server, path: str) -> object:
+def reach(url: str) -> Reached:
+    """Find the unsecured server at *url*, such as one that a developer keeps running."""
+    url = url.rstrip("/")
+    nodes = ask(Reached(url, ""), "/_nodes/_local?filter_path=nodes.*.version")["nodes"]
+    return Reached(url, next(iter(nodes.values()))["version"])
+
+
+def ask(server: Server | Reached, path: str) -> dict[str, Any]:
     """Send a GET for *path* to *server* as its administrator and give the JSON answer."""
     request = urllib.request.Request(server.url + path)
     if server.admin:
-        name = b64encode(":".join(server.admin).encode()).decode()
-        request.add_header("Authorization", f"Basic {name}")
+        credential = b64encode(":".join(server.admin).encode()).decode()
+        request.add_header("Authorization", f"Basic {credential}")
     context = ssl.create_default_context(cafile=server.ca) if server.ca else None
     with urllib.request.urlopen(request, timeout=5, context=context) as answer:
-        return json.load(answer)
+        return dict(json.load(answer))
 
 
 @contextlib.contextmanager
@@ -242,27 +231,28 @@ def running(
     settings: Mapping[str, object] | None = None,
     java: Sequence[str] = QUICK,
 ) -> Iterator[Server]:
-    """Run a server with a folder of its own, and leave nothing of it; arguments as `Server`."""
-    folder = Path(tempfile.mkdtemp(prefix="cyberterr-elastic-"))
-    folder.chmod(0o755)
-    server = Server(distribution, folder, secured=secured, settings=settings, java=java)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.end()
-        shutil.rmtree(folder)
+    """Run a server in a folder of its own and leave nothing of it; arguments as `Server`."""
+    with process.folder() as own:
+        server = Server(distribution, own, secured=secured, settings=settings, java=java)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.close()
 
 
 def main() -> None:
     """Run one until Ctrl-C."""
     secured = "--secured" in sys.argv[1:]
-    with running(prepare(plugin=secured), secured=secured) as server:
-        print(server.url)
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        running(prepare(plugin=secured), secured=secured) as server,
+    ):
+        lines = [server.url]
         if server.admin:
-            print(f"user {server.admin[0]}, password {server.admin[1]}, CA {server.ca}")
-        with contextlib.suppress(KeyboardInterrupt):
-            signal.pause()
+            lines.append(f"user {server.admin[0]}, password {server.admin[1]}, CA {server.ca}")
+        print("\n".join(lines), flush=True)  # noqa: T201 (a program of its own)
+        signal.pause()
 
 
 if __name__ == "__main__":
