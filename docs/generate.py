@@ -15,6 +15,8 @@ from cyberterr import content, errors
 from cyberterr.cli.options import INTERRUPTED
 from cyberterr.config import Settings
 from cyberterr.contracts import Explanation, Finding, Measure, Picture, Severity, Text, to_ecs
+from cyberterr.contracts.documents import ECS_VERSION
+from cyberterr.contracts.fields import FIELDS
 from cyberterr.contracts.finding import Claim
 from cyberterr.contracts.flow import TABLES, Column
 
@@ -224,11 +226,40 @@ def _findings() -> str:
     return "".join(parts)
 
 
+PARTS = {
+    "": "what documents carry today",
+    "media": "verdicts on media: not built yet",
+    "decoys": "decoys: not built yet",
+    "playbooks": "playbooks, approvals and the audit ledger: not built yet",
+}
+
+
+def _documents() -> str:
+    """Every field of a document as Elasticsearch keeps it."""
+    parts = ["# Documents in Elasticsearch\n", NOTE]
+    parts.append(
+        f"ECS {ECS_VERSION}; what is ours lies under `cyberterr`. Only types that every "
+        "Elasticsearch 8 and 9 has; `object` is kept as it is and not searched, each field may "
+        "hold a list. The mapping is made of this table. Fields of parts that are not built yet "
+        "have their place, so that dashboards need no other mapping when they come.\n\n"
+    )
+    for part, title in PARTS.items():
+        rows: list[tuple[object, ...]] = [
+            (f"`{field.name}`", field.type, field.meaning)
+            for field in FIELDS
+            if field.since == part
+        ]
+        parts += [f"## {title[0].upper()}{title[1:]}\n\n"]
+        parts.append(_table(("field", "type", "meaning"), rows))
+    return "".join(parts)
+
+
 PAGES = {
     "flows.md": _tables,
     "detectors.md": _detectors,
     "settings.md": _settings,
     "findings.md": _findings,
+    "documents.md": _documents,
 }
 
 

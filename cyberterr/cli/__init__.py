@@ -10,6 +10,7 @@ import click
 from cyberterr import __version__
 from cyberterr.cli.dissect import dissect
 from cyberterr.cli.doctor import doctor
+from cyberterr.cli.elastic import elastic
 from cyberterr.cli.evaluate import evaluate
 from cyberterr.cli.findings import findings
 from cyberterr.cli.flows import flows
@@ -30,6 +31,7 @@ main.add_command(scan)
 main.add_command(flows)
 main.add_command(dissect)
 main.add_command(findings)
+main.add_command(elastic)
 main.add_command(learn)
 main.add_command(evaluate)
 main.add_command(doctor)

@@ -69,7 +69,7 @@ def dissect(
     findings = []
     if finding_ids:
         now = dt.datetime.now(dt.UTC)
-        with open_store(store_url) as store:
+        with open_store(store_url, settings) as store:
             findings = [dossier(store, id, now).case.finding for id in finding_ids]
     reading, count = Reading(), 0
     with progress(reading, quiet=quiet or sys.stdout.isatty()):

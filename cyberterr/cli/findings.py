@@ -104,15 +104,15 @@ def list_(
     **filters: Unpack[_Filters],
 ) -> None:
     """List findings, worst first, one line per incident."""
-    site = load(settings_file).site
-    with pipeline.open_store(store_url) as store:
+    settings = load(settings_file)
+    with pipeline.open_store(store_url, settings) as store:
         listing = pipeline.listing(store, _query(filters), _now(), include_suppressed=everything)
         _warn(store.warnings)
     if form == "json":
         for case in listing.cases:
             click.echo(msgspec.json.encode(pipeline.document(case)))
     else:
-        pipeline.show_list(listing.cases, site, console(), lang)
+        pipeline.show_list(listing.cases, settings.site, console(), lang)
     _count_hidden(listing, lang)
 
 
@@ -128,14 +128,16 @@ def show(
     finding_id: str, form: str, lang: Lang, store_url: str | None, settings_file: Path | None
 ) -> None:
     """Show all that is known of one finding; the first characters of its ID are enough."""
-    site = load(settings_file).site
-    with pipeline.open_store(store_url) as store:
+    settings = load(settings_file)
+    with pipeline.open_store(store_url, settings) as store:
         known = pipeline.dossier(store, finding_id, _now())
         _warn(store.warnings)
     if form == "json":
         click.echo(msgspec.json.encode(pipeline.document(known.case)))
     else:
-        pipeline.show_one(known.case, known.revisions, known.decisions, site, console(), lang)
+        pipeline.show_one(
+            known.case, known.revisions, known.decisions, settings.site, console(), lang
+        )
 
 
 @findings.command()
@@ -153,6 +155,7 @@ def show(
 )
 @click.option("--network", metavar="CIDR", help="Hide only actors in this network.")
 @store_option
+@config_option
 @debug_option
 @handle_errors
 def decide(
@@ -165,13 +168,14 @@ def decide(
     scope: str,
     network: str | None,
     store_url: str | None,
+    settings_file: Path | None,
 ) -> None:
     """Record what a finding was: VERDICT is true_positive, false_positive or benign."""
     if suppress and days is None:
         raise UsageError("a suppression must expire", hint="--suppress --days 90")
     if not suppress and (days is not None or scope or network):
         raise UsageError("--days, --scope and --network belong to --suppress")
-    with pipeline.open_store(store_url) as store:
+    with pipeline.open_store(store_url, load(settings_file)) as store:
         _, suppression = pipeline.decide(
             store,
             finding_id,
@@ -205,6 +209,7 @@ def decide(
 )
 @lang_option
 @store_option
+@config_option
 @debug_option
 @handle_errors
 def export(
@@ -212,18 +217,48 @@ def export(
     output: Path,
     lang: Lang,
     store_url: str | None,
+    settings_file: Path | None,
     everything: bool,
     **filters: Unpack[_Filters],
 ) -> None:
     """Write findings to a file: JSON, CSV for a spreadsheet, or ECS documents one a line."""
     from cyberterr.pipeline import export as exporting
 
-    with pipeline.open_store(store_url) as store:
+    with pipeline.open_store(store_url, load(settings_file)) as store:
         listing = pipeline.listing(store, _query(filters), _now(), include_suppressed=everything)
         _warn(store.warnings)
     exporting.write(output, exporting.export(listing.cases, form))
     say(f"{len(listing.cases)} findings in {output}")
     _count_hidden(listing, lang)
+
+
+@findings.command()
+@click.option(
+    "--space",
+    default="default",
+    show_default=True,
+    help="Kibana's space: /s/SPACE/ in its address.",
+)
+@store_option
+@config_option
+@debug_option
+@handle_errors
+def pull(space: str, store_url: str | None, settings_file: Path | None) -> None:
+    """Take in what people decided on our alerts in Kibana: those closed with a verdict."""
+    from cyberterr.pipeline import pull as pulling
+
+    settings = load(settings_file)
+    with pipeline.open_store(store_url, settings) as store:
+        pulled = pulling.pull(store, settings.elastic, space)
+        _warn(store.warnings)
+    say(f"{pulled.index}: {pulled.added} new decisions, {pulled.known} known already")
+    for reason, count in sorted(pulled.no_verdict.items()):
+        why = f"the reason {reason}, which is no verdict" if reason else "no reason"
+        say(f"{count} alerts were closed with {why}")
+    if pulled.unknown:
+        say(f"{pulled.unknown} decisions are on findings that are not kept here")
+    if pulled.overruled:
+        say(f"{pulled.overruled} decisions were left out: somebody decided later here")
 
 
 @findings.group()
@@ -242,24 +277,25 @@ def list_suppressions(
     form: str, lang: Lang, store_url: str | None, settings_file: Path | None
 ) -> None:
     """List the suppressions in force, and how many findings each hides."""
-    site = load(settings_file).site
-    with pipeline.open_store(store_url) as store:
+    settings = load(settings_file)
+    with pipeline.open_store(store_url, settings) as store:
         active = pipeline.active(store, _now())
     if form == "json":
         for suppression, count in active:
             click.echo(msgspec.json.encode({**msgspec.structs.asdict(suppression), "hides": count}))
     else:
-        pipeline.show_suppressions(active, site, console(), lang)
+        pipeline.show_suppressions(active, settings.site, console(), lang)
 
 
 @suppressions.command()
 @click.argument("suppression_id", metavar="ID")
 @store_option
+@config_option
 @debug_option
 @handle_errors
-def remove(suppression_id: str, store_url: str | None) -> None:
+def remove(suppression_id: str, store_url: str | None, settings_file: Path | None) -> None:
     """Lift a suppression: what it hid is listed again."""
-    with pipeline.open_store(store_url) as store:
+    with pipeline.open_store(store_url, load(settings_file)) as store:
         if not store.unsuppress(suppression_id):
             raise UsageError(
                 f"no suppression has the id {suppression_id!r}",

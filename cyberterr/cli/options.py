@@ -30,7 +30,8 @@ store_option = click.option(
     "--store",
     "store_url",
     metavar="URL",
-    help="Where findings live: sqlite:///PATH [default: cyberterr.db in the data folder].",
+    help="Where findings live: sqlite:///PATH, or https://HOST:9200 for Elasticsearch"
+    " [default: cyberterr.db in the data folder].",
 )
 config_option = click.option(
     "--config",

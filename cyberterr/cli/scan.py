@@ -51,6 +51,9 @@ LEVELS = {"never": None, "low": 21, "medium": 47, "high": 73, "critical": 99}
     multiple=True,
     help="Known bad addresses, names, URLs, JA4: CSV, STIX 2.1 or MISP; may be repeated.",
 )
+@click.option("--since", default="", metavar="TIME", help="elastic: 24h, 7d, or a time (UTC).")
+@click.option("--until", default="", metavar="TIME", help="elastic: where it ends [default: now].")
+@click.option("--sensor", "sensors", multiple=True, help="elastic: only what it saw; repeatable.")
 @click.option("--format", "output", type=click.Choice(["table", "json"]), default="table")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write FILE.html.")
 @click.option(
@@ -74,6 +77,9 @@ def scan(
     bpf: str,
     engine: Engine,
     indicators: tuple[Path, ...],
+    since: str,
+    until: str,
+    sensors: tuple[str, ...],
     output: Literal["table", "json"],
     report: Path | None,
     fail_on: str,
@@ -86,12 +92,14 @@ def scan(
     """Look for attacks in SOURCE: captures, flow logs, folders of them, or - for standard input.
 
     Read are pcap and pcapng, what else Wireshark reads (with tshark), Zeek, Suricata EVE, nfdump
-    and Argus; plain or compressed. Findings come worst first, each with its reason in a sentence.
+    and Argus; plain or compressed. elastic:INDEX[,INDEX] reads what Packetbeat, Zeek and Suricata
+    sent to the cluster in the settings. Findings come worst first, each with its reason in a
+    sentence.
     """
     from cyberterr import config
     from cyberterr.pipeline import scan as pipeline
     from cyberterr.pipeline.findings import open_store
-    from cyberterr.pipeline.sources import Reading
+    from cyberterr.pipeline.sources import Reading, within
     from cyberterr.pipeline.watch import watch
 
     if bool(sources) == bool(interface):
@@ -101,10 +109,15 @@ def scan(
         )
     if interface is None and (duration or bpf):
         raise UsageError("--duration and --filter need -i INTERFACE")
+    if since or until or sensors:
+        sources = within(sources, since, until, sensors)
     # A service manager ends us with SIGTERM: what was read is judged and kept, as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = config.load(settings_file)
-    opened = None if no_store else partial(open_store, store_url)
+    if len(sensors) == 1:
+        named = msgspec.structs.replace(settings.site, sensor=sensors[0])
+        settings = msgspec.structs.replace(settings, site=named)
+    opened = None if no_store else partial(open_store, store_url, settings)
     if report:
         pipeline.check_report(report)
     reading = Reading()

@@ -13,9 +13,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from cyberterr.contracts.finding import (
-    Finding,
-)
+from cyberterr.contracts.finding import Finding
 from cyberterr.contracts.run import Run
 from cyberterr.contracts.store import Decision, Notice, Suppression
 
@@ -76,12 +74,7 @@ def to_ecs(finding: Finding, *, whole: bool = False) -> dict[str, Any]:
         own["picture"] = msgspec.to_builtins(finding.picture)
     document: dict[str, Any] = {
         **_head(finding.end, "cyberterr.finding", finding.title.en),
-        "rule": {
-            "id": finding.rule,
-            "name": finding.detector,
-            "category": finding.family,
-            "ruleset": "cyberterr",
-        },
+        "rule": _rule(finding),
         "related": {"ip": list(related)},
         "observer": {"name": finding.sensor, "product": "cyberterr", "vendor": "cyberterr"},
         "cyberterr": {"finding": own},
@@ -158,15 +151,15 @@ def content_hash(finding: Finding) -> str:
 def of_finding(finding: Finding) -> Document:
     """*finding* as a document: one for each revision and content."""
     return Document(
-        id=f"{finding.id[:24]}-{content_hash(finding)[:24]}",
+        id=f"{finding.id[:24]}-{content_hash(finding)[:24]}-{finding.revision}",
         dataset="cyberterr.finding",
         severity=int(finding.severity),
         body=to_ecs(finding, whole=True),
     )
 
 
-def of_decision(decision: Decision) -> Document:
-    """*decision* as a document of its own."""
+def of_decision(decision: Decision, finding: Finding) -> Document:
+    """*decision* on *finding* as a document of its own; it names the rule, so rates can be told."""
     body = _head(
         decision.time,
         "cyberterr.decision",
@@ -175,6 +168,7 @@ def of_decision(decision: Decision) -> Document:
     )
     body["event"]["reason"] = decision.reason
     body["user"] = {"name": decision.author}
+    body["rule"] = _rule(finding)
     body["cyberterr"] = {"decision": msgspec.to_builtins(decision)}
     return _document("cyberterr.decision", body)
 
@@ -199,10 +193,11 @@ def of_suppression(
 def of_notice(notice: Notice, after: Notice | None) -> Document:
     """*notice*, which replaces *after*; its id is that of *after*, so one successor only exists."""
     body = _head(notice.time, "cyberterr.notice", f"{notice.channel}: {notice.state}")
-    body["event"]["action"] = f"notice-{notice.state}"
-    body["cyberterr"] = {"notice": msgspec.to_builtins(notice)}
     before = msgspec.json.encode((notice.finding_id, notice.channel, after))
-    return Document(id=hashlib.sha256(before).hexdigest(), dataset="cyberterr.notice", body=body)
+    name = hashlib.sha256(before).hexdigest()
+    body["event"] |= {"action": f"notice-{notice.state}", "id": name[:24]}
+    body["cyberterr"] = {"notice": msgspec.to_builtins(notice)}
+    return Document(id=name, dataset="cyberterr.notice", body=body)
 
 
 def of_run(run: Run, findings: int, *, sensor: str) -> Document:
@@ -266,6 +261,15 @@ def _head(
         "ecs": {"version": ECS_VERSION},
         "message": message,
         "event": event if action is None else {**event, "action": action},
+    }
+
+
+def _rule(finding: Finding) -> dict[str, str]:
+    return {
+        "id": finding.rule,
+        "name": finding.detector,
+        "category": finding.family,
+        "ruleset": "cyberterr",
     }
 
 

@@ -111,6 +111,10 @@ class Store(Protocol):
         """The last revision, or None."""
         ...
 
+    def latest(self, ids: Iterable[str]) -> dict[str, Finding]:
+        """The last revisions of those of *ids* that are kept, by id."""
+        ...
+
     def ids(self, prefix: str) -> list[str]:
         """The first hundred ids that begin with *prefix*, sorted."""
         ...

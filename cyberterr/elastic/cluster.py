@@ -183,6 +183,8 @@ def connect(settings: Elastic, *, key_variable: str = API_KEY) -> Cluster:
     parts = urlsplit(url)
     if parts.scheme == "http" and parts.port is None:
         raise UsageError("the URL lacks its port", hint=f"{url}:9200", where=url)
+    if parts.scheme == "http" and (settings.ca or settings.fingerprint):
+        raise UsageError("ca and fingerprint mean nothing over http", hint="https://…", where=url)
     if settings.flavour == "opensearch":
         return _opensearch(url, settings)
     return _elasticsearch(url, settings, key_variable)

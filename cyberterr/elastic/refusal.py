@@ -19,7 +19,7 @@ client cannot talk to that server"""
 _PASSES = {429, 500, 502, 503, 504}
 _WEATHER = {"cluster_block_exception", "es_rejected_execution_exception", "timeout_exception"}
 _HINTS: dict[Kind, str] = {
-    "weather": "it is tried again by itself; cyberterr elastic status says what waits",
+    "weather": "try again later; what waits to be sent is tried by itself, see elastic status",
     "refused": "check api_key_file, or user and password_file, in [elastic]; "
     "cyberterr elastic setup --dry-run prints the privileges that are needed",
     "rejected": "",

@@ -6,13 +6,15 @@ import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
-from cyberterr.config import home
+from cyberterr.config import Elastic, Settings, home
 from cyberterr.contracts.documents import to_ecs
 from cyberterr.contracts.finding import Finding
 from cyberterr.contracts.store import Case, Decision, Query, Store, Suppression, Verdict
+from cyberterr.elastic.cluster import connect
 from cyberterr.errors import UsageError
 from cyberterr.report.cases import hidden as hidden
 from cyberterr.report.cases import scope as scope
@@ -22,6 +24,8 @@ from cyberterr.report.cases import show_suppressions as show_suppressions
 from cyberterr.report.text import Lang as Lang
 from cyberterr.report.text import plain as plain
 from cyberterr.review import decisions, suppressions
+from cyberterr.store.elastic import ElasticStore
+from cyberterr.store.outbox import forward
 from cyberterr.store.sqlite import SqliteStore
 
 SQLITE = "sqlite:///"
@@ -45,23 +49,54 @@ class Dossier(msgspec.Struct, frozen=True, kw_only=True):
     decisions: tuple[Decision, ...]
 
 
-def open_store(url: str | None = None) -> SqliteStore:
-    """The store at *url* (`sqlite:///PATH`), by default `cyberterr.db` in the data folder.
+def open_store(
+    url: str | None = None, settings: Settings | None = None
+) -> SqliteStore | ElasticStore:
+    """The store at *url*, by default `cyberterr.db` in the data folder.
+
+    Args:
+        url: `sqlite:///PATH`, or the address of a cluster: `https://HOST:9200`.
+        settings: `[elastic]` says who we are at its own cluster, and at no other: there only the
+            environment variable CYBERTERR_ELASTIC_API_KEY does.
 
     Raises:
         UsageError: the URL is none that we can open.
     """
+    settings = settings or Settings()
+    local = home() / "cyberterr.db"
     if url is None:
-        return SqliteStore(home() / "cyberterr.db")
+        return SqliteStore(local, forward=forward(settings.elastic))
     if url.startswith(SQLITE) and url != SQLITE:
         return SqliteStore(Path(url.removeprefix(SQLITE)))
-    if url.startswith(("https:", "http:")):
+    if url.startswith(("https://", "http://")):
+        asked = access(url, settings.elastic)
+        return ElasticStore(connect(asked), local, asked)
+    raise UsageError(
+        f"no store is called {url!r}", hint="sqlite:///PATH or https://HOST:9200", where="--store"
+    )
+
+
+def access(url: str, known: Elastic) -> Elastic:
+    """How to reach the cluster at *url*: as *known* says where it is the same, else as nobody.
+
+    Raises:
+        UsageError: it is no address of a cluster.
+    """
+    try:
+        asked = msgspec.convert({"url": url, "namespace": known.namespace}, Elastic)
+        origin = _origin(url)
+    except (msgspec.ValidationError, ValueError):  # the latter: a port that is no number
         raise UsageError(
-            "Elasticsearch is not built yet",
-            hint="findings --format json gives ECS documents, one a line, to send there",
+            "that is no address of a cluster",
+            hint="https://HOST:9200; who you are is said in [elastic] or the environment",
             where="--store",
-        )
-    raise UsageError(f"no store is called {url!r}", hint="sqlite:///PATH", where="--store")
+        ) from None
+    return known if known.url and origin == _origin(known.url) else asked
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else None)
 
 
 def listing(

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
+import msgspec
+
 from cyberterr import content
 from cyberterr.config import Settings
 from cyberterr.contracts import Detector, Finding, Tables, Text
@@ -27,6 +29,7 @@ from cyberterr.errors import (
 )
 from cyberterr.pipeline import learn
 from cyberterr.pipeline.findings import visible
+from cyberterr.pipeline.forward import Counted, flush
 from cyberterr.pipeline.indicators import informed, load
 from cyberterr.pipeline.judging import Judging
 from cyberterr.pipeline.sources import Engine, Reading, read_tables
@@ -182,7 +185,8 @@ def stored(findings: Iterable[Finding], store: Store | None, reading: Reading) -
         return found
     try:
         numbered = {finding.id: finding for finding in store.put(found)}
-        return [numbered.get(f.id) or store.get(f.id) or f for f in found]
+        known = store.latest(f.id for f in found if f.id not in numbered)
+        return [numbered.get(f.id) or known.get(f.id) or f for f in found]
     except StoreError as error:
         # A store that fails for months is one error, as it was the last time.
         reading.errors = [e for e in reading.errors if not isinstance(e, StoreError)]
@@ -201,19 +205,44 @@ def ended(
     started: dt.datetime,
     *,
     hidden: int = 0,
+    left_out: int = 0,
+    counted: Counted | None = None,
 ) -> Result:
-    """What a scan that found *findings*, all stored, ends with; people are told first."""
+    """What a scan that found *findings*, all stored, ends with; people are told first.
+
+    Not among *findings* are those *hidden* by a suppression, and those *left_out* of memory; what
+    was *counted* of this scan already is not counted again.
+    """
     if store is not None:
         tell(store, settings, reading.warn)
     shown = list(findings)
     if store is not None and not any(isinstance(error, StoreError) for error in reading.errors):
         listing = visible(store, shown, dt.datetime.now(dt.UTC))
         shown, hidden = [case.finding for case in listing.cases], hidden + listing.hidden
-    more = (f"{reading.unsaid} more warnings",) if reading.unsaid else ()
+    run = run_of(settings, reading, judging, span, names, started, hidden=hidden)
+    if store is not None:
+        counted = counted or Counted(store, settings.site.sensor)
+        counted.add(run, len(findings) + left_out, reading.warn)
+        flush(store, settings.elastic, reading.warn)
+        run = msgspec.structs.replace(run, warnings=_warnings(reading))
     errors = list(reading.errors)
     if judging.failed:
         errors += [CyberterrError(text, exit_code=OUR_OWN_ERROR) for text in judging.warnings]
-    run = Run(
+    return Result(sorted(shown, key=Finding.rank), run, errors)
+
+
+def run_of(
+    settings: Settings,
+    reading: Reading,
+    judging: Judging,
+    span: Span,
+    names: tuple[str, ...],
+    started: dt.datetime,
+    *,
+    hidden: int,
+) -> Run:
+    """What a scan has done until now."""
+    return Run(
         sources=names,
         started=started,
         seconds=(dt.datetime.now(dt.UTC) - started).total_seconds(),
@@ -225,13 +254,17 @@ def ended(
         evicted=reading.evicted,
         dropped=reading.dropped,
         suppressed=hidden,
-        warnings=(*reading.warnings, *more),
+        warnings=_warnings(reading),
         examined=judging.examined,
         skipped=tuple(Skipped(name, _reason(why)) for name, why in judging.skipped.items()),
         not_examined=_blind_spots(content.detectors(), judging.examined),
         site=settings.site,
     )
-    return Result(sorted(shown, key=Finding.rank), run, errors)
+
+
+def _warnings(reading: Reading) -> tuple[str, ...]:
+    more = (f"{reading.unsaid} more warnings",) if reading.unsaid else ()
+    return (*reading.warnings, *more)
 
 
 def _reason(why: str) -> Text:

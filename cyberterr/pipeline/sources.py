@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from cyberterr.capture import netflow, suricata, tshark, zeek
+from cyberterr.capture import elastic, netflow, suricata, tshark, zeek
+from cyberterr.capture.elastic_search import PREFIX, Selection, narrowed, parsed
 from cyberterr.capture.live import Live
 from cyberterr.capture.source import Source, discover, open_stream
 from cyberterr.config import Settings, account_key
 from cyberterr.contracts import Tables
 from cyberterr.contracts.packet import Packet
-from cyberterr.errors import CyberterrError, SourceError
+from cyberterr.elastic.cluster import connect
+from cyberterr.errors import CyberterrError, SourceError, UsageError
 from cyberterr.flows import reference
 from cyberterr.flows.layer7 import Layer7, Message
 from cyberterr.flows.meter import Counts
 from cyberterr.pipeline.packets import Looking, Stream
 from cyberterr.pipeline.reading import Reading
 
-__all__ = ["Engine", "Reading", "read_live", "read_tables"]
+__all__ = ["Engine", "Reading", "read_live", "read_tables", "within"]
 
 Engine = Literal["auto", "ours", "pyshark"]
 
@@ -37,7 +40,7 @@ def read_tables(
     layer7: bool = True,
     engine: Engine = "auto",
 ) -> Generator[Tables, None, None]:
-    """Read files, folders and standard input (`-`) in bounded parts.
+    """Read files, folders, standard input (`-`) and clusters (`elastic:INDEX`) in bounded parts.
 
     An interrupt, in here or thrown in, ends the reading; open flows are closed and given first.
     The captures of one call are one stream through one meter, the one with the earliest packet
@@ -45,18 +48,25 @@ def read_tables(
 
     Args:
         paths: as a person named them.
-        settings: time-outs of the meter, name of the sensor.
+        settings: time-outs of the meter, name of the sensor, and where the cluster is.
         reading: filled while the iterator runs.
         layer7: decode DNS, TLS, HTTP, SSH, machine orders and logins too.
         engine: `pyshark` reads captures through tshark; `auto` only those our reader cannot.
+
+    Raises:
+        UsageError: an `elastic:` names no index, or the settings no cluster.
+        MissingPartError: the cluster's client is not installed.
     """
-    discovery = discover(paths)
+    clusters = [parsed(str(path), dt.datetime.now(dt.UTC)) for path in paths if _stored(path)]
+    if clusters:
+        connect(settings.elastic).close()  # a wrong setting shows before the work
+    discovery = discover([path for path in paths if not _stored(path)])
     reading.errors += discovery.errors
     for text in discovery.warnings:
         reading.warn(text)
     sizes = [source.size for source in discovery.sources]
     known = [size for size in sizes if size is not None]
-    reading.bytes_total = sum(known) if len(known) == len(sizes) else None
+    reading.bytes_total = sum(known) if len(known) == len(sizes) and not clusters else None
     captures = [source for source in discovery.sources if source.kind in _CAPTURES]
     ours, foreign = _divided(captures, engine)
     foreign += [source for source in discovery.sources if source.kind == "wireshark"]
@@ -68,8 +78,30 @@ def read_tables(
             yield from _survived(_dissected(source, settings, reading, layer7), reading)
         for source in logs if not reading.interrupted else ():
             yield from _survived(_logged(source, settings, reading), reading)
+        for selection in clusters if not reading.interrupted else ():
+            yield from _survived(_searched(selection, settings, reading), reading)
     except KeyboardInterrupt:
         reading.interrupt()
+
+
+def within(
+    sources: Sequence[str], since: str, until: str, sensors: tuple[str, ...]
+) -> tuple[str, ...]:
+    """*sources*, those in a cluster narrowed to a time and to what *sensors* saw.
+
+    Raises:
+        UsageError: none of them is in a cluster, or a time is none.
+    """
+    if not any(map(_stored, sources)):
+        raise UsageError(
+            "--since, --until and --sensor are for what a cluster keeps",
+            hint="cyberterr scan 'elastic:logs-zeek.*-*' --since 24h",
+        )
+    now = dt.datetime.now(dt.UTC)
+    return tuple(
+        narrowed(source, now, since, until, sensors) if _stored(source) else source
+        for source in sources
+    )
 
 
 def read_live(
@@ -232,3 +264,22 @@ def _logged(source: Source, settings: Settings, reading: Reading) -> Iterator[Ta
         reading.changed(reading)
         yield tables
     reading.bytes += source.size or 0
+
+
+def _stored(path: str | Path) -> bool:
+    """Whether *path* names indices of a cluster; a file of that name is `./elastic:…`."""
+    return isinstance(path, str) and path.startswith(PREFIX)
+
+
+def _searched(selection: Selection, settings: Settings, reading: Reading) -> Iterator[Tables]:
+    reading.source = str(selection)
+    cluster = connect(settings.elastic)
+    try:
+        for tables in elastic.read(
+            selection, cluster, sensor=settings.site.sensor, warn=reading.warn
+        ):
+            reading.flows += tables.flows.height
+            reading.changed(reading)
+            yield tables
+    finally:
+        cluster.close()

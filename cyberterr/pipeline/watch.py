@@ -13,8 +13,18 @@ from cyberterr.contracts import Finding, Tables
 from cyberterr.contracts.store import Store
 from cyberterr.errors import SourceError, StoreError
 from cyberterr.pipeline.findings import visible
+from cyberterr.pipeline.forward import Counted, sending
 from cyberterr.pipeline.pace import Pace
-from cyberterr.pipeline.scan import Result, Span, ended, in_turn, judging_of, stored, undisturbed
+from cyberterr.pipeline.scan import (
+    Result,
+    Span,
+    ended,
+    in_turn,
+    judging_of,
+    run_of,
+    stored,
+    undisturbed,
+)
 from cyberterr.pipeline.sources import Engine, Reading, read_live
 from cyberterr.pipeline.upkeep import upkeep
 from cyberterr.report.text import Lang, say
@@ -22,6 +32,8 @@ from cyberterr.report.words import SEVERITY
 
 JUDGE_EVERY_S = 10.0
 """How often closed windows are judged."""
+COUNT_EVERY_S = 3600.0
+"""How often the cluster is told what was read."""
 MOST_LISTED = 1_000
 """Findings kept in memory for the list at the end."""
 LATE_S = 5.0
@@ -66,26 +78,39 @@ def watch(
     span, pace = Span(), Pace()
     store = opened() if opened else None
     telling = Telling(store, reading, told)
+    counted = Counted(store, settings.site.sensor)
     reading.changed = pace.look
     due = time.monotonic() + JUDGE_EVERY_S
+    hour = time.monotonic() + COUNT_EVERY_S
 
     def take(tables: Tables) -> None:
-        nonlocal due
+        nonlocal due, hour
         judging.add(tables)
         span.widen(tables)
         if time.monotonic() >= due:
             with undisturbed() as held:
                 if telling.tell(judging.close(dt.datetime.now(dt.UTC))):
                     ask()
+                    send()
             for text in judging.warnings:
                 reading.warn(text)
             due = time.monotonic() + JUDGE_EVERY_S
             if held:
                 raise KeyboardInterrupt
+        if time.monotonic() >= hour:
+            hour += COUNT_EVERY_S
+            run = run_of(
+                settings, reading, judging, span, (interface,), started, hidden=telling.hidden
+            )
+            counted.add(run, telling.count, reading.warn)
+            send()
 
     live = read_live(interface, settings, reading, bpf=bpf, duration_s=duration_s, engine=engine)
-    beside = upkeep(opened, settings, reading.warn) if opened else contextlib.nullcontext(_nobody)
-    with beside as ask:
+    with contextlib.ExitStack() as beside:
+        ask = send = _nobody
+        if opened:
+            ask = beside.enter_context(upkeep(opened, settings, reading.warn))
+            send = beside.enter_context(sending(opened, settings.elastic, reading.warn))
         try:
             in_turn(live, take)
         except SourceError as error:
@@ -101,7 +126,7 @@ def watch(
         )
     return ended(
         telling.worst(), settings, store, reading, judging, span, (interface,), started,
-        hidden=telling.hidden,
+        hidden=telling.hidden, left_out=telling.left_out, counted=counted,
     )  # fmt: skip
 
 
@@ -138,6 +163,11 @@ class Telling:
             self._keep(finding)
             self._told(finding)
         return bool(found)
+
+    @property
+    def count(self) -> int:
+        """How many findings were told."""
+        return len(self._kept) + self.left_out
 
     def worst(self) -> list[Finding]:
         """What is kept, worst first."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import os
 import sqlite3
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from cyberterr.errors import StoreError
@@ -12,6 +15,7 @@ from cyberterr.store import schema
 
 BUSY_SECONDS = 5.0
 """How long another writer may hold the store before we give up."""
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -35,6 +39,45 @@ def connect(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open the store file while the block runs; what fails in it is a StoreError in words."""
+    try:
+        db = connect(path)
+    except (sqlite3.Error, OSError) as error:
+        raise in_words(error, path) from error
+    try:
+        with contextlib.closing(db):
+            yield db
+    except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
+        raise  # a defect of ours, not of the store
+    except sqlite3.Error as error:
+        raise in_words(error, path) from error
+
+
+@contextlib.contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All that the block writes, or nothing."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def to_us(moment: dt.datetime) -> int:
+    """Whole microseconds since the epoch; integers, so that no bit is rounded away."""
+    return (moment - _EPOCH) // dt.timedelta(microseconds=1)
+
+
+def from_us(us: int) -> dt.datetime:
+    """The moment of so many microseconds since the epoch."""
+    return _EPOCH + dt.timedelta(microseconds=us)
 
 
 def _make_private(path: Path) -> None:

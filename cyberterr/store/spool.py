@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from cyberterr.contracts.finding import Finding
+from cyberterr.errors import StoreError
 
 BATCH = 1000
 """Lines handed on at once: a spool of months does not have to fit into memory."""
@@ -67,6 +68,27 @@ def take(path: Path, put: Callable[[list[Finding]], object]) -> int:
         file.writelines(left)
         file.truncate()
     return len(left)
+
+
+def taken_in(path: Path, put: Callable[[list[Finding]], object]) -> str:
+    """As `take`; returns what a person should know of the spool, or an empty text."""
+    try:
+        left = take(path, put)
+    except OSError as error:
+        return f"{path}: findings wait here, and cannot be taken in: {error}"
+    return f"{path}: {left} lines are no findings this version can read" if left else ""
+
+
+def aside(path: Path, findings: Sequence[Finding], error: StoreError) -> StoreError:
+    """Keep *findings* in the spool because of *error*; the error that also says where they wait."""
+    if not findings:
+        return error
+    try:
+        keep(path, findings)
+        fate = f"{len(findings)} findings wait in {path} and are taken in with the next write"
+    except OSError as second:
+        fate = f"{len(findings)} findings could not be kept in {path} either: {second.strerror}"
+    return StoreError(error.message, hint=f"{fate}\n  {error.hint}", where=error.where)
 
 
 @contextlib.contextmanager

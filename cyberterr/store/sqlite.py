@@ -4,34 +4,48 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import getpass
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 import msgspec
 
-from cyberterr.contracts.documents import content_hash
+from cyberterr.contracts.documents import (
+    Document,
+    content_hash,
+    of_decision,
+    of_finding,
+    of_suppression,
+)
 from cyberterr.contracts.finding import Finding
 from cyberterr.contracts.store import Case, Decision, Erased, Notice, Query, Suppression
 from cyberterr.errors import StoreError
-from cyberterr.store import spool
-from cyberterr.store.connection import connect, in_words
+from cyberterr.store import outbox, spool
+from cyberterr.store.connection import connect, from_us, in_words, to_us, transaction
+from cyberterr.store.revisions import Kept, as_kept, revised
 
 _D = TypeVar("_D", Finding, Decision, Suppression, Notice)
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class SqliteStore:
     """The `Store` in the file *path*; opened when first used, and again after a failure.
 
+    Args:
+        path: made where there is none.
+        forward: where what is written goes too, through the outbox in the same file.
+
     Attributes:
         warnings: what went wrong without stopping anything, for the caller to show.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, forward: outbox.Forward | None = None) -> None:
         self.path = path
+        self.forward = forward
         self.warnings: list[str] = []
         self._db: sqlite3.Connection | None = None
 
@@ -59,14 +73,19 @@ class SqliteStore:
         try:
             with self._open() as db:
                 self._take_spool(db)
-                return _insert(db, wanted)
+                return self._insert(db, wanted)
         except StoreError as error:
-            raise self._keep_aside(wanted, error) from error.__cause__
+            raise spool.aside(spool.beside(self.path), wanted, error) from error.__cause__
 
     def get(self, finding_id: str) -> Finding | None:
         """See `Store.get`."""
-        revisions = self.revisions(finding_id)
-        return revisions[-1] if revisions else None
+        with self._open() as db:
+            return _last(db, finding_id)
+
+    def latest(self, ids: Iterable[str]) -> dict[str, Finding]:
+        """See `Store.latest`."""
+        with self._open() as db:
+            return {id: found for id in ids if (found := _last(db, id)) is not None}
 
     def ids(self, prefix: str) -> list[str]:
         """See `Store.ids`."""
@@ -100,7 +119,7 @@ class SqliteStore:
             cases = [
                 Case(
                     finding=_read(document, Finding),
-                    stored=_EPOCH + dt.timedelta(microseconds=stored),
+                    stored=from_us(stored),
                     decision=None if decision is None else _read(decision, Decision),
                 )
                 for document, stored, decision in rows
@@ -109,7 +128,7 @@ class SqliteStore:
 
     def decide(self, decision: Decision) -> None:
         """See `Store.decide`."""
-        with self._open() as db, _transaction(db):
+        with self._open() as db, transaction(db):
             try:
                 db.execute(
                     "INSERT INTO decision (incident, document) VALUES (?, ?)",
@@ -117,6 +136,9 @@ class SqliteStore:
                 )
             except sqlite3.IntegrityError:
                 raise KeyError(decision.finding_id) from None
+            finding = _last(db, decision.finding_id)
+            assert finding is not None  # noqa: S101 (an incident has one)
+            self._queue(db, [of_decision(decision, finding)])
 
     def decisions(self, finding_id: str) -> list[Decision]:
         """See `Store.decisions`."""
@@ -128,11 +150,12 @@ class SqliteStore:
 
     def suppress(self, suppression: Suppression) -> None:
         """See `Store.suppress`."""
-        with self._open() as db, _transaction(db):
+        with self._open() as db, transaction(db):
             db.execute(
                 "INSERT INTO suppression (id, expires, document) VALUES (?, ?, ?)",
-                (suppression.id, _us(suppression.expires), msgspec.json.encode(suppression)),
+                (suppression.id, to_us(suppression.expires), msgspec.json.encode(suppression)),
             )
+            self._queue(db, [of_suppression(suppression)])
 
     def suppressions(self) -> list[Suppression]:
         """See `Store.suppressions`."""
@@ -142,10 +165,15 @@ class SqliteStore:
 
     def unsuppress(self, suppression_id: str) -> bool:
         """See `Store.unsuppress`."""
-        with self._open() as db, _transaction(db):
-            return bool(
-                db.execute("DELETE FROM suppression WHERE id = ?", (suppression_id,)).rowcount
-            )
+        with self._open() as db, transaction(db):
+            lifted = db.execute(
+                "SELECT document FROM suppression WHERE id = ?", (suppression_id,)
+            ).fetchone()
+            if lifted is not None:
+                db.execute("DELETE FROM suppression WHERE id = ?", (suppression_id,))
+                by = _user(), dt.datetime.now(dt.UTC)
+                self._queue(db, [of_suppression(_read(lifted[0], Suppression), lifted=by)])
+        return lifted is not None
 
     def notices(self, channel: str) -> Mapping[str, Notice]:
         """See `Store.notices`."""
@@ -158,7 +186,7 @@ class SqliteStore:
         """See `Store.notice`."""
         key = (new.finding_id, new.channel)
         document = msgspec.json.encode(new)
-        with self._open() as db, _transaction(db):
+        with self._open() as db, transaction(db):
             if old is not None:
                 change = db.execute(
                     "UPDATE notice SET document = ?"
@@ -173,15 +201,22 @@ class SqliteStore:
             return True
 
     def erase(self, before: dt.datetime) -> Erased:
-        """See `Store.erase`; freed pages are overwritten, the write-ahead log is emptied."""
-        limit = (_us(before),)
+        """See `Store.erase`; freed pages are overwritten, the write-ahead log is emptied.
+
+        What still waits to be sent about an erased finding goes too.
+        """
+        limit = (to_us(before),)
         old = "SELECT incident FROM finding GROUP BY incident HAVING max(stored) <= ?"
         with self._open() as db:
-            with _transaction(db):
+            with transaction(db):
                 decisions = db.execute(
                     f"SELECT count(*) FROM decision WHERE incident IN ({old})",  # noqa: S608 (ours)
                     limit,
                 ).fetchone()[0]
+                db.execute(
+                    f"DELETE FROM outbox WHERE incident IN ({old})",  # noqa: S608 (ours)
+                    limit,
+                )
                 findings = db.execute(
                     f"DELETE FROM incident WHERE id IN ({old})",  # noqa: S608 (ours)
                     limit,
@@ -196,6 +231,11 @@ class SqliteStore:
                 f"{self.path.name}-wal until the next time"
             )
         return Erased(findings=findings, decisions=decisions, suppressions=suppressions)
+
+    def queue(self, documents: Iterable[Document]) -> None:
+        """Send *documents* that are no part of the store too, such as `of_run`."""
+        with self._open() as db, transaction(db):
+            self._queue(db, documents)
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -229,88 +269,74 @@ class SqliteStore:
         except FileNotFoundError:
             return False
 
+    def _queue(self, db: sqlite3.Connection, documents: Iterable[Document]) -> None:
+        if self.forward is not None:
+            outbox.queue(db, self.forward.target, documents, dt.datetime.now(dt.UTC))
+
     def _take_spool(self, db: sqlite3.Connection) -> None:
-        file = spool.beside(self.path)
-        try:
-            left = spool.take(file, lambda findings: _insert(db, findings))
-        except OSError as error:
-            self.warnings.append(f"{file}: findings wait here, and cannot be taken in: {error}")
-            return
-        if left:
-            self.warnings.append(f"{file}: {left} lines are no findings this version can read")
+        put = partial(self._insert, db)
+        if warning := spool.taken_in(spool.beside(self.path), put):
+            self.warnings.append(warning)
 
-    def _keep_aside(self, findings: list[Finding], error: StoreError) -> StoreError:
-        if not findings:
-            return error
-        file = spool.beside(self.path)
-        try:
-            spool.keep(file, findings)
-            fate = f"{len(findings)} findings wait in {file} and are taken in with the next write"
-        except OSError as second:
-            fate = f"{len(findings)} findings could not be kept in {file} either: {second.strerror}"
-        hint = f"{fate}\n  {error.hint}"
-        return StoreError(error.message, hint=hint, where=error.where)
-
-
-def _insert(db: sqlite3.Connection, findings: Iterable[Finding]) -> list[Finding]:
-    """Insert what is new or revised in one transaction; returns it as it was inserted."""
-    now = _us(dt.datetime.now(dt.UTC))
-    inserted = []
-    with _transaction(db):
-        for finding in findings:
-            fresh = _revised(db, finding)
-            if fresh is None:
-                continue
-            db.execute("INSERT OR IGNORE INTO incident VALUES (?)", (fresh.id,))
-            db.execute(
-                "INSERT INTO finding VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    fresh.id,
-                    fresh.revision,
-                    content_hash(fresh),
-                    fresh.family,
-                    int(fresh.severity),
-                    fresh.actor,
-                    fresh.victim,
-                    _us(fresh.end),
-                    fresh.windows,
-                    now,
-                    _document(fresh),
-                ),
-            )
-            inserted.append(fresh)
-    return inserted
+    def _insert(self, db: sqlite3.Connection, findings: Iterable[Finding]) -> list[Finding]:
+        """Insert what is new or revised in one transaction; returns it as it was inserted."""
+        now = to_us(dt.datetime.now(dt.UTC))
+        inserted = []
+        with transaction(db):
+            for finding in map(as_kept, findings):
+                fresh = revised(finding, _kept(db, finding.id))
+                if fresh is None:
+                    continue
+                db.execute("INSERT OR IGNORE INTO incident VALUES (?)", (fresh.id,))
+                db.execute(
+                    "INSERT INTO finding VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        fresh.id,
+                        fresh.revision,
+                        content_hash(fresh),
+                        fresh.family,
+                        int(fresh.severity),
+                        fresh.actor,
+                        fresh.victim,
+                        to_us(fresh.end),
+                        fresh.windows,
+                        now,
+                        msgspec.json.encode(fresh),
+                    ),
+                )
+                inserted.append(fresh)
+            self._queue(db, map(of_finding, inserted))
+        return inserted
 
 
-def _document(finding: Finding) -> bytes:
-    """The JSON of *finding*; ValueError where it would not come back (NaN has no JSON)."""
-    document = msgspec.json.encode(finding)
+def _user() -> str:
     try:
-        _read(document, Finding)
-    except msgspec.ValidationError as error:
-        raise ValueError(
-            f"{finding.detector}: a detector gave a number that is not finite: {error}"
-        ) from None
-    return document
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container nobody may have given it a name
+        return str(os.getuid())
 
 
-def _revised(db: sqlite3.Connection, finding: Finding) -> Finding | None:
-    """*finding* with its revision and kind; None where it says nothing that is not kept."""
+def _last(db: sqlite3.Connection, finding_id: str) -> Finding | None:
+    row = db.execute(
+        "SELECT document FROM finding WHERE incident = ? ORDER BY revision DESC LIMIT 1",
+        (finding_id,),
+    ).fetchone()
+    return None if row is None else _read(row[0], Finding)
+
+
+def _kept(db: sqlite3.Connection, finding_id: str) -> Kept | None:
     last = db.execute(
         "SELECT revision, hash, ended, windows FROM finding"
         " WHERE incident = ? ORDER BY revision DESC LIMIT 1",
-        (finding.id,),
+        (finding_id,),
     ).fetchone()
     if last is None:
-        return msgspec.structs.replace(finding, revision=1)
-    revision, content, ended, windows = last
-    if content_hash(finding) == content or (_us(finding.end), finding.windows) < (ended, windows):
         return None
     (highest,) = db.execute(
-        "SELECT max(severity) FROM finding WHERE incident = ?", (finding.id,)
+        "SELECT max(severity) FROM finding WHERE incident = ?", (finding_id,)
     ).fetchone()
-    kind = "alert" if finding.severity > highest else "event"
-    return msgspec.structs.replace(finding, revision=revision + 1, kind=kind)
+    revision, content, ended, windows = last
+    return Kept(revision, content, from_us(ended), windows, highest)
 
 
 def _conditions(query: Query) -> tuple[str, list[Any]]:
@@ -321,10 +347,10 @@ def _conditions(query: Query) -> tuple[str, list[Any]]:
         values += query.families
     if query.since is not None:
         clauses.append("f.ended >= ?")
-        values.append(_us(query.since))
+        values.append(to_us(query.since))
     if query.stored_since is not None:
         clauses.append("f.stored >= ?")
-        values.append(_us(query.stored_since))
+        values.append(to_us(query.stored_since))
     if query.address is not None:
         clauses.append("? IN (f.actor, f.victim)")
         values.append(query.address)
@@ -333,22 +359,5 @@ def _conditions(query: Query) -> tuple[str, list[Any]]:
     return "".join(f" AND {clause}" for clause in clauses), values
 
 
-@contextlib.contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-
-
 def _read(document: bytes, kind: type[_D]) -> _D:
     return msgspec.json.decode(document, type=kind)
-
-
-def _us(moment: dt.datetime) -> int:
-    """Whole microseconds since the epoch; integers, so that no bit is rounded away."""
-    return (moment - _EPOCH) // dt.timedelta(microseconds=1)

@@ -202,7 +202,7 @@ def test_hostile_names_neither_steer_the_terminal_nor_are_markup(home: Path, fin
         assert "[bold red]x[/]" in output
 
 
-@pytest.mark.parametrize("url", ["https://elastic.example:9200", "mysql://x"])
+@pytest.mark.parametrize("url", ["https://elastic.example/path", "mysql://x"])
 def test_a_store_we_cannot_open_is_a_usage_error(url: str):
     result = run("list", "--store", url)
     assert result.exit_code == 2

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from cyberterr.config import Elastic, Settings
 from cyberterr.contracts.finding import Finding, Text
 from cyberterr.contracts.store import Case, Query
 from cyberterr.errors import UsageError
@@ -83,10 +84,20 @@ def test_the_default_store_is_in_the_data_folder(tmp_path: Path, monkeypatch: py
     assert findings.open_store("sqlite:///x.db").path == Path("x.db")
 
 
+def test_the_default_store_sends_on_what_the_settings_say_and_no_other_does():
+    site = Settings(elastic=Elastic(url="https://elastic.example:9200/"))
+    assert findings.open_store(None, site).forward.target == "https://elastic.example:9200"
+    assert findings.open_store().forward is None
+    assert findings.open_store("sqlite:///x.db", site).forward is None
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("https://elastic.example", "not built yet"),
+        ("https://elastic.example/path", "no address of a cluster"),
+        ("https://a.martin:secret@elastic.example", "no address of a cluster"),
+        ("https://elastic.example:port", "no address of a cluster"),
+        ("http://elastic.example:9200", "plain http"),
         ("sqlite:///", "no store"),
         ("/tmp/x.db", "no store"),
     ],
@@ -94,6 +105,25 @@ def test_the_default_store_is_in_the_data_folder(tmp_path: Path, monkeypatch: py
 def test_a_store_we_cannot_open_is_a_usage_error(url: str, words: str):
     with pytest.raises(UsageError, match=words):
         findings.open_store(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "same"),
+    [
+        ("https://elastic.example:9200", True),
+        ("https://ELASTIC.example:9200/", True),
+        ("https://elastic.example", False),
+        ("https://elastic.example:9201", False),
+        ("https://elastic.example.evil:9200", False),
+        ("http://elastic.example:9200", False),
+    ],
+)
+def test_who_we_are_is_told_to_our_own_cluster_only(url: str, same: bool):
+    ours = Elastic(
+        url="https://elastic.example:9200", api_key_file="/key", allow_http=True, namespace="lyon"
+    )
+    wanted = ours if same else Elastic(url=url, namespace="lyon")
+    assert findings.access(url, ours) == wanted
 
 
 def test_the_ecs_document_carries_the_decision(store: SqliteStore, finding: Make):

@@ -240,7 +240,7 @@ def test_a_newer_store_is_not_touched(tmp_path: Path, finding: Make):
     db = sqlite3.connect(path)
     db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(StoreError, match="schema 99, this cyberterr knows up to 1"):
+    with pytest.raises(StoreError, match="schema 99, this cyberterr knows up to 2"):
         SqliteStore(path).put([finding(actor="10.0.0.2")])
     assert spool.beside(path).read_bytes().count(b"\n") == 1
 

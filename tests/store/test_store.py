@@ -1,10 +1,10 @@
-"""What every store must do; a second store is added to `STORES`."""
+"""What every store must do."""
 
 from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -16,18 +16,15 @@ from cyberterr.contracts.finding import Finding, Picture, Severity, Text
 from cyberterr.contracts.store import Decision, Notice, Query, Store, Suppression
 from cyberterr.store.sqlite import SqliteStore
 
-STORES = {"sqlite": lambda folder: SqliteStore(folder / "findings.db")}
 NOW = dt.datetime(2026, 3, 14, 12, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
 
 Make = Callable[..., Finding]
 
 
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened = STORES[request.param](tmp_path)
-    yield opened
-    opened.close()
+@pytest.fixture(params=["sqlite_store", "elastic_store", "opensearch_store"])
+def store(request: pytest.FixtureRequest) -> Store:
+    return request.getfixturevalue(request.param)
 
 
 def decision(finding: Finding, verdict: str = "benign", reason: str = "backup") -> Decision:
@@ -70,10 +67,32 @@ def test_an_incident_that_goes_on_is_one_line_with_a_new_revision(store: Store, 
     assert [f.revision for f in store.revisions(first.id)] == [1, 2]
 
 
+def test_the_last_revisions_of_many_come_at_once(store: Store, finding: Make):
+    one, other = finding(), finding(actor="10.0.0.2")
+    store.put([one, other])
+    [worse] = store.put([finding(score=0.9)])
+    assert store.latest([one.id, other.id, "0" * 24]) == {one.id: worse, other.id: other}
+    assert store.latest([]) == {}
+
+
 def test_only_a_rise_in_severity_is_an_alert_again(store: Store, finding: Make):
     levels = (Severity.HIGH, Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL)
     kinds = [store.put([finding(severity=level)])[0].kind for level in levels]
     assert kinds == ["alert", "event", "event", "alert"]
+
+
+def test_content_that_comes_back_is_a_revision_of_its_own(store: Store, finding: Make):
+    high, medium = finding(), finding(severity=Severity.MEDIUM)
+    for one in (high, medium, high):
+        store.put([one])
+    assert store.get(high.id).severity == Severity.HIGH
+    assert [f.revision for f in store.revisions(high.id)] == [1, 2, 3]
+
+
+def test_several_contents_put_at_once_are_revisions_in_their_order(store: Store, finding: Make):
+    first, longer = finding(), finding(end=finding().end + HOUR, windows=2)
+    assert [f.revision for f in store.put([first, longer, first])] == [1, 2]
+    assert store.get(first.id).end == longer.end
 
 
 def test_a_part_of_a_capture_scanned_later_does_not_shrink_the_incident(
