@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import re
 import ssl
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,8 @@ _JSON = {"accept": "application/json", "content-type": "application/json"}
 _NDJSON = {"accept": "application/json", "content-type": "application/x-ndjson"}
 WHOLE = {"allow_partial_search_results": "false"}
 """parameter of a search: without all of its shards it fails, rather than to forget some"""
+_NOISE = re.compile(r"^HTTPS?Connection(Pool)?\(.*?\): |<.*?>: |\[Errno -?\d+\] ")
+"""the client's own objects in its messages"""
 _ANSWERED = "errors,items.*.status,items.*.error,items.*.failure_store"
 
 Flavour = Literal["elasticsearch", "opensearch"]
@@ -375,4 +378,5 @@ def _silent(url: str, seconds: float) -> ClusterError:
 
 
 def _unreachable(url: str, why: str) -> ClusterError:
-    return ClusterError(f"the cluster cannot be reached: {why}", kind="weather", where=url)
+    plain = _NOISE.sub("", why)
+    return ClusterError(f"the cluster cannot be reached: {plain}", kind="weather", where=url)

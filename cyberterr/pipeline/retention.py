@@ -11,6 +11,7 @@ import msgspec
 
 from cyberterr.config import Retention, home
 from cyberterr.contracts.store import Erased, Store
+from cyberterr.store.sqlite import SqliteStore
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +26,8 @@ def enforce(store: Store, settings: Retention, now: dt.datetime) -> Removed:
     """Delete findings with their decisions, and flow files, that are over their days at *now*.
 
     A finding's age counts from when its last revision came into the store, so that scanning an
-    old capture does not erase what was decided on it. Call it at start and daily.
+    old capture does not erase what was decided on it. Call it at start and daily. On a cluster,
+    which others share, the data streams' own lifecycle deletes (`elastic.templates`).
 
     Args:
         store: where findings live.
@@ -35,7 +37,9 @@ def enforce(store: Store, settings: Retention, now: dt.datetime) -> Removed:
     Raises:
         StoreError: the store cannot be written.
     """
-    erased = store.erase(now - dt.timedelta(days=settings.findings_days))
+    erased = Erased()
+    if isinstance(store, SqliteStore):
+        erased = store.erase(now - dt.timedelta(days=settings.findings_days))
     warnings: list[str] = []
     limit = (now - dt.timedelta(days=settings.flows_days)).timestamp()
     files = _unlink_old(home() / "flows", limit, warnings)

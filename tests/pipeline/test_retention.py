@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from cyberterr.config import Retention
+from cyberterr.config import Elastic, Retention, Settings
 from cyberterr.contracts.finding import Finding
 from cyberterr.contracts.store import Query
+from cyberterr.elastic.cluster import connect
+from cyberterr.elastic.templates import install
 from cyberterr.pipeline.retention import enforce
+from cyberterr.store.elastic import ElasticStore
 from cyberterr.store.sqlite import SqliteStore
 
 DAY = dt.timedelta(days=1)
@@ -30,6 +34,19 @@ def test_findings_go_after_their_days_and_not_before(home: Path, finding: Make):
         assert enforce(store, Retention(), now + 364 * DAY).store.findings == 0
         assert enforce(store, Retention(), now + 366 * DAY).store.findings == 1
         assert store.find(Query()) == []
+
+
+def test_a_cluster_that_others_share_is_left_to_its_own_lifecycle(
+    home: Path, finding: Make, elasticsearch
+):
+    settings = Elastic(url=elasticsearch.url, namespace=f"t{secrets.token_hex(4)}")
+    cluster = connect(settings)
+    install(cluster, Settings(elastic=settings))
+    with ElasticStore(cluster, home / "cyberterr.db", settings) as store:
+        store.put([finding()])
+        later = dt.datetime.now(dt.UTC) + 366 * DAY
+        assert enforce(store, Retention(), later).store.findings == 0
+        assert store.get(finding().id) is not None
 
 
 def test_an_old_capture_scanned_today_is_not_erased_today(home: Path, finding: Make):
