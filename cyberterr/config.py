@@ -48,7 +48,10 @@ class Notify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Elastic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[elastic]`: where findings and decisions are sent too, through the local outbox."""
+    """`[elastic]`: where findings and decisions are sent too, through the local outbox.
+
+    What is written to another file (`--store sqlite:///PATH`) stays there.
+    """
 
     url: Annotated[str, Meta(pattern=r"^(https?://[^\s/@]+/?)?$")] = ""
     """like https://elastic.mairie.example:9200; empty: nothing is sent. http to loopback only"""

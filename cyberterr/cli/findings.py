@@ -175,7 +175,8 @@ def decide(
         raise UsageError("a suppression must expire", hint="--suppress --days 90")
     if not suppress and (days is not None or scope or network):
         raise UsageError("--days, --scope and --network belong to --suppress")
-    with pipeline.open_store(store_url, load(settings_file)) as store:
+    settings = load(settings_file)
+    with pipeline.open_store(store_url, settings) as store:
         _, suppression = pipeline.decide(
             store,
             finding_id,
@@ -195,6 +196,7 @@ def decide(
                 f"{suppression.expires:%Y-%m-%d}: {count} of the findings kept now"
             )
         _warn(store.warnings)
+        pipeline.flush(store, settings.elastic, lambda text: _warn([text]))
 
 
 @findings.command()
@@ -295,12 +297,14 @@ def list_suppressions(
 @handle_errors
 def remove(suppression_id: str, store_url: str | None, settings_file: Path | None) -> None:
     """Lift a suppression: what it hid is listed again."""
-    with pipeline.open_store(store_url, load(settings_file)) as store:
+    settings = load(settings_file)
+    with pipeline.open_store(store_url, settings) as store:
         if not store.unsuppress(suppression_id):
             raise UsageError(
                 f"no suppression has the id {suppression_id!r}",
                 hint="cyberterr findings suppressions list",
             )
+        pipeline.flush(store, settings.elastic, lambda text: _warn([text]))
     say("removed")
 
 

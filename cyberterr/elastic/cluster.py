@@ -122,7 +122,10 @@ class Cluster:
     def _bulk(self, lines: bytearray, refresh: Refresh, timeout_s: float) -> list[Outcome]:
         params = {"refresh": refresh, "filter_path": _ANSWERED}
         answer = self._perform("POST", "/_bulk", params, bytes(lines), _NDJSON, timeout_s)
-        return [outcome(item) for entry in answer["items"] for item in entry.values()]
+        items = answer.get("items") if isinstance(answer, Mapping) else None
+        if items is None:  # whoever answers so is no cluster
+            raise not_elasticsearch(self.url)
+        return [outcome(item) for entry in items for item in entry.values()]
 
     def pages(
         self, index: str, body: Mapping[str, Any], *, size: int = 1000

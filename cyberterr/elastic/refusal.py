@@ -72,6 +72,8 @@ def outcome(item: Mapping[str, Any]) -> Outcome:
         return Outcome("rejected", status, "put into the failure store: its mapping does not fit")
     if status in (200, 201, 409):
         return Outcome("delivered", status, "")
+    if error.get("type") == "index_not_found_exception":  # no fault of the document
+        return Outcome("refused", status, f"{_reason(error)}: run cyberterr elastic setup first")
     kind = _kind(status, str(error.get("type", "")))
     one = "rejected" if kind in ("too_large", "wrong_server") else kind
     return Outcome(one, status, _reason(error))  # type: ignore[arg-type]  # the two are mapped

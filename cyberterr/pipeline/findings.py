@@ -16,6 +16,7 @@ from cyberterr.contracts.finding import Finding
 from cyberterr.contracts.store import Case, Decision, Query, Store, Suppression, Verdict
 from cyberterr.elastic.cluster import connect
 from cyberterr.errors import UsageError
+from cyberterr.pipeline.forward import flush as flush
 from cyberterr.report.cases import hidden as hidden
 from cyberterr.report.cases import scope as scope
 from cyberterr.report.cases import show_list as show_list

@@ -23,6 +23,7 @@ from cyberterr.elastic.cluster import connect
 from cyberterr.errors import CyberterrError, StoreError
 from cyberterr.store import outbox
 from cyberterr.store.connection import opened
+from cyberterr.store.elastic import ElasticStore
 from cyberterr.store.sender import deliver, now
 from cyberterr.store.sqlite import SqliteStore
 
@@ -50,18 +51,20 @@ class Counted:
     """Queues what a scan read in numbers: one document for each part of it, so that sums are right.
 
     Args:
-        store: the store of the scan; nothing is queued where it forwards nothing.
+        store: the store of the scan; nothing is queued where nothing of it goes to a cluster.
         sensor: name of the sensor.
     """
 
     def __init__(self, store: Store | None, sensor: str) -> None:
-        self._store = store
+        self._store: SqliteStore | ElasticStore | None = None
+        if isinstance(store, ElasticStore) or (isinstance(store, SqliteStore) and store.forward):
+            self._store = store
         self._sensor = sensor
         self._before: tuple[Run, int] | None = None
 
     def add(self, run: Run, findings: int, warn: Warn) -> None:
         """Queue what *run*, which found so many *findings*, did since the last call."""
-        if not isinstance(self._store, SqliteStore) or self._store.forward is None:
+        if self._store is None:
             return
         part, found = run, findings
         if self._before is not None:

@@ -35,6 +35,7 @@ from cyberterr.pipeline.judging import Judging
 from cyberterr.pipeline.sources import Engine, Reading, read_tables
 from cyberterr.pipeline.upkeep import clean, tell
 from cyberterr.report import html, terminal
+from cyberterr.store.revisions import as_kept
 
 report_html = html.write
 show = terminal.show
@@ -104,7 +105,8 @@ def scan(
 
     in_turn(read_tables(paths, settings, reading, engine=engine), take)
     with undisturbed():
-        findings = stored(judging.close(), store, reading)
+        # As they come back from a store, so that they read alike without one.
+        findings = stored(map(as_kept, judging.close()), store, reading)
     names = tuple(str(path) for path in paths)
     return ended(findings, settings, store, reading, judging, span, names, started)
 
@@ -216,11 +218,12 @@ def ended(
     if store is not None:
         tell(store, settings, reading.warn)
     shown = list(findings)
-    if store is not None and not any(isinstance(error, StoreError) for error in reading.errors):
+    works = store is not None and not any(isinstance(e, StoreError) for e in reading.errors)
+    if store is not None and works:
         listing = visible(store, shown, dt.datetime.now(dt.UTC))
         shown, hidden = [case.finding for case in listing.cases], hidden + listing.hidden
     run = run_of(settings, reading, judging, span, names, started, hidden=hidden)
-    if store is not None:
+    if store is not None and works:
         counted = counted or Counted(store, settings.site.sensor)
         counted.add(run, len(findings) + left_out, reading.warn)
         flush(store, settings.elastic, reading.warn)

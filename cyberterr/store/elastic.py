@@ -236,6 +236,11 @@ class ElasticStore:
         self._made = True
         delivery.deliver(self._outbox_path, self.cluster, self._settings)
 
+    def queue(self, documents: Sequence[Document]) -> None:
+        """Send *documents* that are no part of the store too, such as `of_run`."""
+        self._settle()
+        self._write(documents)
+
     def _write(self, documents: Sequence[Document]) -> None:
         delivery.write(self._outbox_path, self.cluster, self._settings, documents)
 

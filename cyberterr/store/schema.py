@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 
 from cyberterr.errors import StoreError
@@ -93,6 +94,8 @@ CREATE TABLE dropped (
 STEPS = (FINDINGS, OUTBOX)
 """Step n makes schema n + 1 of schema n. Times are microseconds since the epoch."""
 VERSION = len(STEPS)
+PATIENCE_S = 5.0
+"""How long another program may hold a file that both make anew."""
 
 
 def prepare(db: sqlite3.Connection, path: Path) -> None:
@@ -102,7 +105,7 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
         StoreError: the file belongs to another program, or to a newer cyberterr.
     """
     if _is_empty(db):
-        db.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(db)
     else:
         _check(db, path)
     if _version(db) == VERSION:
@@ -114,6 +117,20 @@ def prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute(f"PRAGMA application_id = {APPLICATION}")
     db.execute(f"PRAGMA user_version = {VERSION}")
     db.execute("COMMIT")
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    # SQLite does not wait here for another connection, whatever time-out it was given.
+    limit = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > limit:
+                raise
+        time.sleep(0.01)
 
 
 def _check(db: sqlite3.Connection, path: Path) -> None:

@@ -167,3 +167,32 @@ def test_plain_http_to_another_machine_is_refused(tmp_path: Path, monkeypatch: p
     result = CliRunner().invoke(main, ["findings", "list", "--store", "http://10.20.0.5:9200"])
     assert result.exit_code == 2
     assert "plain http" in result.stderr
+
+
+def test_a_decision_made_in_the_local_store_is_at_the_cluster_at_once(
+    call: Callable[..., Result], home: Path
+):
+    def here(*words: object) -> Result:
+        return CliRunner().invoke(main, list(map(str, words)))
+
+    scanned = here("scan", TOWN_HALL, "--quiet", "--format", "json")
+    first = json.loads(scanned.stdout.splitlines()[0])["event"]["id"]
+    decided = here("findings", "decide", first, "true_positive", "--reason", "seen")
+    assert (decided.exit_code, decided.stderr.strip()) == (0, "decided")
+    cluster = connect(load().elastic)
+    cluster.ask(Request("POST", f"/logs-cyberterr.*-{load().elastic.namespace}/_refresh"))
+    listed = call("findings", "list", "--decided", "--format", "json")
+    [document] = map(json.loads, listed.stdout.splitlines())
+    assert document["event"]["id"] == first
+    assert document["cyberterr"]["decision"]["reason"] == "seen"
+
+
+def test_a_scan_into_the_cluster_leaves_there_what_it_read_in_numbers(
+    call: Callable[..., Result], home: Path
+):
+    assert call("scan", TOWN_HALL, "--quiet").exit_code == 0
+    settings = load().elastic
+    [[hit]] = connect(settings).pages(f"logs-cyberterr.health-{settings.namespace}", {})
+    run = hit["_source"]["cyberterr"]["run"]
+    assert run["packets"] > 1000
+    assert run["findings"] == 8

@@ -24,7 +24,7 @@ TOO_NEW = {"type": "media_type_header_exception", "reason": "Accept version must
         ({"status": 201, "failure_store": "not_applicable_or_unknown"}, "delivered"),
         ({"status": 201, "failure_store": "used"}, "rejected"),
         ({"status": 400, "error": MAPPING}, "rejected"),
-        ({"status": 404, "error": {"type": "index_not_found_exception"}}, "rejected"),
+        ({"status": 404, "error": {"type": "index_not_found_exception"}}, "refused"),
         ({"status": 403, "error": BLOCKED}, "weather"),
         ({"status": 429, "error": BLOCKED}, "weather"),
         ({"status": 429, "error": OVERLOAD}, "weather"),

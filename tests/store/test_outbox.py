@@ -172,6 +172,23 @@ def test_two_programs_may_take_over_an_old_file_at_once(tmp_path):
     assert len(done) == 1
 
 
+def test_two_threads_may_make_a_new_file_at_once(tmp_path):
+    for number in range(30):
+        made, both = [], threading.Barrier(2)
+
+        def make(path=tmp_path / f"{number}.db", made=made, both=both):
+            both.wait()
+            with opened(path) as db:
+                made.append(db.execute("PRAGMA journal_mode").fetchone()[0])
+
+        threads = [threading.Thread(target=make) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert made == ["wal", "wal"]
+
+
 def test_what_people_decided_goes_first_then_the_severe_then_the_old(db, finding):
     low, medium, high = (
         documents(finding, 2, severity=s) for s in (Severity.LOW, Severity.MEDIUM, Severity.HIGH)
