@@ -31,7 +31,8 @@ from concurrent.futures import ThreadPoolExecutor
 from cyberterr.capture.elastic import PAGE
 from cyberterr.capture.elastic_search import parsed, search
 from cyberterr.config import Elastic, Settings
-from cyberterr.elastic.cluster import Request, connect
+from cyberterr.elastic.cluster import Request
+from cyberterr.elastic.connection import connect
 from cyberterr.pipeline.scan import scan
 from cyberterr.pipeline.sources import Reading, read_tables
 

@@ -21,7 +21,8 @@ import msgspec
 
 from cyberterr.config import Elastic, Settings
 from cyberterr.contracts.documents import stream
-from cyberterr.elastic.cluster import Cluster, Request, connect
+from cyberterr.elastic.cluster import Cluster, Request
+from cyberterr.elastic.connection import connect
 from cyberterr.elastic.templates import install
 from cyberterr.store import outbox
 from cyberterr.store.connection import opened

@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 
 from cyberterr.config import Elastic
-from cyberterr.elastic.cluster import Request, connect
+from cyberterr.elastic.cluster import Request
+from cyberterr.elastic.connection import connect
 from cyberterr.elastic.refusal import ClusterError
 from tests.elastic.distribution import JAVA, prepare
 from tests.elastic.server import running

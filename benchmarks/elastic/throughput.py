@@ -24,7 +24,8 @@ import msgspec
 from cyberterr.config import Elastic, Settings
 from cyberterr.contracts.documents import of_finding, stream
 from cyberterr.contracts.finding import Finding
-from cyberterr.elastic.cluster import Request, connect
+from cyberterr.elastic.cluster import Request
+from cyberterr.elastic.connection import connect
 from cyberterr.elastic.templates import install
 from cyberterr.pipeline.forward import sending
 from cyberterr.store import outbox

@@ -1,37 +1,27 @@
-"""One connection to a cluster, through the official client: TLS, identity, and answers in words.
+"""What a cluster is asked: plain requests, documents to create and delete, searches page by page.
 
-Everything else is plain requests: method, path, body. So `elastic setup --dry-run` prints what
-would be sent, and OpenSearch needs no second implementation.
+Method, path, body: so `elastic setup --dry-run` prints what would be sent, and OpenSearch needs no
+second implementation. `connection.connect` makes a `Cluster`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ipaddress
-import os
-import re
-import ssl
-import stat
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 
-from cyberterr.config import Elastic
-from cyberterr.elastic.refusal import ClusterError, Outcome, not_elasticsearch, outcome, refusal
-from cyberterr.errors import MissingPartError, UsageError
+from cyberterr.elastic.refusal import ClusterError, Outcome, not_elasticsearch, outcome
 
-API_KEY = "CYBERTERR_ELASTIC_API_KEY"
-"""environment variable that wins over api_key_file"""
 TIMEOUT_S = 30.0
 _JSON = {"accept": "application/json", "content-type": "application/json"}
 _NDJSON = {"accept": "application/json", "content-type": "application/x-ndjson"}
 WHOLE = {"allow_partial_search_results": "false"}
 """parameter of a search: without all of its shards it fails, rather than to forget some"""
-_NOISE = re.compile(r"^HTTPS?Connection(Pool)?\(.*?\): |<.*?>: |\[Errno -?\d+\] ")
-"""the client's own objects in its messages"""
+_SHARD_MISSING = "search_phase_execution_exception"
+"""a search met a data stream that another program is just making: it is there in a moment"""
 _ANSWERED = "errors,items.*.status,items.*.error,items.*.failure_store"
 
 Flavour = Literal["elasticsearch", "opensearch"]
@@ -79,6 +69,13 @@ class Cluster:
         """
         body = None if request.body is None else msgspec.json.encode(request.body)
         params = request.params or {}
+        for pause in (0.1, 0.2, 0.4, 0.8):
+            try:
+                return self._perform(request.method, request.path, params, body, _JSON, timeout_s)
+            except ClusterError as error:
+                if error.kind != "weather" or error.type != _SHARD_MISSING:
+                    raise
+            time.sleep(pause)
         return self._perform(request.method, request.path, params, body, _JSON, timeout_s)
 
     def create(
@@ -98,7 +95,9 @@ class Cluster:
         for index, name, document in documents:
             lines += msgspec.json.encode({"create": {"_index": index, "_id": name}})
             lines += b"\n" + document + b"\n"
-        return self._bulk(lines, refresh, timeout_s)
+        # Without our templates the cluster would make a plain index, with a mapping of its own.
+        only = {} if self.flavour == "opensearch" else {"require_data_stream": "true"}
+        return self._bulk(lines, only, refresh, timeout_s)
 
     def delete(
         self,
@@ -116,11 +115,13 @@ class Cluster:
         for index, name in documents:
             lines += msgspec.json.encode({"delete": {"_index": index, "_id": name}}) + b"\n"
         gone = Outcome("delivered", 404, "")
-        done = self._bulk(lines, refresh, timeout_s)
+        done = self._bulk(lines, {}, refresh, timeout_s)
         return [gone if one.status == 404 else one for one in done]
 
-    def _bulk(self, lines: bytearray, refresh: Refresh, timeout_s: float) -> list[Outcome]:
-        params = {"refresh": refresh, "filter_path": _ANSWERED}
+    def _bulk(
+        self, lines: bytearray, params: Mapping[str, str], refresh: Refresh, timeout_s: float
+    ) -> list[Outcome]:
+        params = {**params, "refresh": refresh, "filter_path": _ANSWERED}
         answer = self._perform("POST", "/_bulk", params, bytes(lines), _NDJSON, timeout_s)
         items = answer.get("items") if isinstance(answer, Mapping) else None
         if items is None:  # whoever answers so is no cluster
@@ -169,217 +170,3 @@ class Cluster:
                 close = Request("DELETE", "/_pit", {"id": pit})
             with contextlib.suppress(ClusterError):  # it is over, or closes by itself
                 self.ask(close)
-
-
-def connect(settings: Elastic, *, key_variable: str = API_KEY) -> Cluster:
-    """A connection as `[elastic]` says; nothing is sent yet.
-
-    Args:
-        settings: where to, and as whom.
-        key_variable: environment variable whose API key wins over the settings.
-
-    Raises:
-        UsageError: the settings contradict themselves, a secret is readable by others, or plain
-            http would leave this machine.
-        MissingPartError: the client's package is not installed.
-    """
-    if not settings.url:
-        raise UsageError("no cluster is named", hint='url = "https://…:9200" in [elastic]')
-    url = safe_url(settings.url, settings)
-    parts = urlsplit(url)
-    if parts.scheme == "http" and parts.port is None:
-        raise UsageError("the URL lacks its port", hint=f"{url}:9200", where=url)
-    if parts.scheme == "http" and (settings.ca or settings.fingerprint):
-        raise UsageError("ca and fingerprint mean nothing over http", hint="https://…", where=url)
-    if settings.flavour == "opensearch":
-        return _opensearch(url, settings)
-    return _elasticsearch(url, settings, key_variable)
-
-
-def safe_url(url: str, settings: Elastic) -> str:
-    """*url* without a slash at its end, where keys may be sent to it.
-
-    Raises:
-        UsageError: it is plain http and would leave this machine.
-    """
-    url = url.rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme == "http" and not (settings.allow_http or is_loopback(parts.hostname or "")):
-        raise UsageError(
-            "plain http would show keys and findings to whoever listens",
-            hint="use https, or say allow_http = true in [elastic]",
-            where=url,
-        )
-    return url
-
-
-def is_loopback(host: str) -> bool:
-    """Whether *host* is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _elasticsearch(url: str, settings: Elastic, key_variable: str) -> Cluster:
-    from elastic_transport import ConnectionError, ConnectionTimeout, TlsError, TransportError
-    from elasticsearch import ApiError, Elasticsearch, UnsupportedProductError
-
-    options: dict[str, Any] = {"max_retries": 0, "retry_on_timeout": False}
-    if key := api_key(settings, key_variable):
-        options["api_key"] = key
-    elif settings.user:
-        options["basic_auth"] = (settings.user, secret(settings.password_file))
-    if settings.fingerprint:
-        options["ssl_assert_fingerprint"] = settings.fingerprint.replace(":", "")
-    elif settings.ca:
-        options["ssl_context"] = trusting(settings.ca)
-    client = Elasticsearch(url, **options)
-
-    def perform(
-        method: str,
-        path: str,
-        params: Mapping[str, str],
-        body: bytes | None,
-        headers: Mapping[str, str],
-        timeout_s: float,
-    ) -> Any:  # noqa: ANN401 (JSON)
-        asked = client.options(request_timeout=timeout_s)
-        try:
-            return asked.perform_request(
-                method, path, params=params, headers=headers, body=body
-            ).body
-        except UnsupportedProductError:
-            raise not_elasticsearch(url) from None
-        except ApiError as error:
-            after = error.meta.headers.get("retry-after")
-            raise refusal(error.status_code, error.body, where=url, retry_after=after) from None
-        except TlsError as error:
-            raise _untrusted(url, error.message) from None
-        except ConnectionTimeout:
-            raise _silent(url, timeout_s) from None
-        except (ConnectionError, TransportError) as error:
-            raise _unreachable(url, error.message) from None
-
-    return Cluster(url, "elasticsearch", perform, client.close)
-
-
-def _opensearch(url: str, settings: Elastic) -> Cluster:
-    try:
-        from opensearchpy import OpenSearch
-        from opensearchpy.exceptions import (
-            ConnectionError,
-            ConnectionTimeout,
-            SSLError,
-            TransportError,
-        )
-    except ImportError:
-        raise MissingPartError(
-            "OpenSearch needs its own client", hint='pip install "cyberterr[opensearch]"'
-        ) from None
-
-    options: dict[str, Any] = {"max_retries": 0, "retry_on_timeout": False}
-    if settings.user:
-        options["http_auth"] = (settings.user, secret(settings.password_file))
-    if settings.fingerprint:
-        options |= {
-            "ssl_assert_fingerprint": settings.fingerprint.replace(":", ""),
-            "verify_certs": False,
-            "ssl_show_warn": False,
-        }
-    elif settings.ca:
-        options["ssl_context"] = trusting(settings.ca)
-    client = OpenSearch([url], **options)
-
-    def perform(
-        method: str,
-        path: str,
-        params: Mapping[str, str],
-        body: bytes | None,
-        headers: Mapping[str, str],
-        timeout_s: float,
-    ) -> Any:  # noqa: ANN401 (JSON)
-        try:
-            return client.transport.perform_request(
-                method,
-                path,
-                params={**params, "request_timeout": timeout_s},
-                body=body,
-                headers=headers,
-            )
-        except SSLError as error:
-            raise _untrusted(url, str(error.error)) from None
-        except ConnectionTimeout:
-            raise _silent(url, timeout_s) from None
-        except ConnectionError as error:
-            raise _unreachable(url, str(error.error)) from None
-        except TransportError as error:
-            status = error.status_code if isinstance(error.status_code, int) else 0
-            raise refusal(status, error.info, where=url) from None
-
-    return Cluster(url, "opensearch", perform, client.close)
-
-
-def api_key(settings: Elastic, variable: str = API_KEY) -> str:
-    """The API key of the environment *variable*, else of the settings; empty where there is none.
-
-    Raises:
-        UsageError: its file cannot be read, or others can read it.
-    """
-    return os.environ.get(variable) or (
-        secret(settings.api_key_file) if settings.api_key_file else ""
-    )
-
-
-def secret(file: str) -> str:
-    """What stands in *file*, which nobody but its owner may read.
-
-    Raises:
-        UsageError: it cannot be read, is empty, or others can read it.
-    """
-    path = Path(file).expanduser()
-    try:
-        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise UsageError(
-                "others can read this secret", hint=f"chmod 600 {path}", where=str(path)
-            )
-        text = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise UsageError(
-            f"the secret cannot be read: {error.strerror}", where=str(path) if file else "[elastic]"
-        ) from None
-    if not text:
-        raise UsageError("the secret is empty", where=str(path))
-    return text
-
-
-def trusting(ca: str) -> ssl.SSLContext:
-    """TLS that trusts nobody but the authority of the PEM file *ca*.
-
-    Raises:
-        UsageError: the file cannot be read, or holds no certificate.
-    """
-    try:
-        return ssl.create_default_context(cafile=str(Path(ca).expanduser()))
-    except OSError as error:
-        raise UsageError(
-            f"the certificate authority cannot be read: {error}", hint="ca in [elastic]", where=ca
-        ) from None
-
-
-def _untrusted(url: str, why: str) -> ClusterError:
-    return ClusterError(
-        f"the server's certificate is not trusted: {why}",
-        kind="refused",
-        hint="name the authority that signed it (ca), or its fingerprint, in [elastic]",
-        where=url,
-    )
-
-
-def _silent(url: str, seconds: float) -> ClusterError:
-    return ClusterError(f"no answer within {seconds:.0f} s", kind="weather", where=url)
-
-
-def _unreachable(url: str, why: str) -> ClusterError:
-    plain = _NOISE.sub("", why)
-    return ClusterError(f"the cluster cannot be reached: {plain}", kind="weather", where=url)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from cyberterr.config import Elastic
-from cyberterr.elastic.cluster import api_key, is_loopback, safe_url, secret, trusting
+from cyberterr.elastic.identity import api_key, is_loopback, safe_url, secret, trusting
 from cyberterr.elastic.refusal import ClusterError, Kind
 
 TIMEOUT_S = 60.0

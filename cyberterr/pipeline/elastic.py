@@ -14,7 +14,8 @@ import msgspec
 from cyberterr.config import Elastic, Settings, home
 from cyberterr.contracts.documents import DATASETS, stream
 from cyberterr.elastic import templates
-from cyberterr.elastic.cluster import Cluster, Request, connect
+from cyberterr.elastic.cluster import Cluster, Request
+from cyberterr.elastic.connection import connect
 from cyberterr.elastic.refusal import ClusterError
 from cyberterr.errors import UsageError
 from cyberterr.store import outbox

@@ -14,7 +14,9 @@ import msgspec
 from cyberterr.config import Elastic, Settings
 from cyberterr.elastic import kibana as imports
 from cyberterr.elastic import templates
-from cyberterr.elastic.cluster import API_KEY, Cluster, Request, connect
+from cyberterr.elastic.cluster import Cluster, Request
+from cyberterr.elastic.connection import connect
+from cyberterr.elastic.identity import API_KEY
 from cyberterr.elastic.kibana import Upload
 from cyberterr.elastic.privileges import Key, keys
 from cyberterr.elastic.refusal import ClusterError

@@ -14,7 +14,7 @@ from cyberterr.config import Elastic, Settings, home
 from cyberterr.contracts.documents import to_ecs
 from cyberterr.contracts.finding import Finding
 from cyberterr.contracts.store import Case, Decision, Query, Store, Suppression, Verdict
-from cyberterr.elastic.cluster import connect
+from cyberterr.elastic.connection import connect
 from cyberterr.errors import UsageError
 from cyberterr.pipeline.forward import flush as flush
 from cyberterr.report.cases import hidden as hidden

@@ -19,7 +19,7 @@ from cyberterr.config import Elastic
 from cyberterr.contracts.documents import of_run
 from cyberterr.contracts.run import Run
 from cyberterr.contracts.store import Store
-from cyberterr.elastic.cluster import connect
+from cyberterr.elastic.connection import connect
 from cyberterr.errors import CyberterrError, StoreError
 from cyberterr.store import outbox
 from cyberterr.store.connection import opened

@@ -14,7 +14,8 @@ import msgspec
 
 from cyberterr.config import Elastic, home
 from cyberterr.contracts.store import Store, Verdict
-from cyberterr.elastic.cluster import Cluster, connect
+from cyberterr.elastic.cluster import Cluster
+from cyberterr.elastic.connection import connect
 from cyberterr.errors import StoreError, UsageError
 from cyberterr.review import decisions
 from cyberterr.store.elastic import ElasticStore

@@ -15,7 +15,7 @@ from cyberterr.capture.source import Source, discover, open_stream
 from cyberterr.config import Settings, account_key
 from cyberterr.contracts import Tables
 from cyberterr.contracts.packet import Packet
-from cyberterr.elastic.cluster import connect
+from cyberterr.elastic.connection import connect
 from cyberterr.errors import CyberterrError, SourceError, UsageError
 from cyberterr.flows import reference
 from cyberterr.flows.layer7 import Layer7, Message

@@ -14,7 +14,9 @@ from click.testing import CliRunner, Result
 from cyberterr.cli.elastic import elastic
 from cyberterr.config import Elastic
 from cyberterr.contracts.documents import of_finding
-from cyberterr.elastic.cluster import API_KEY, Request, connect
+from cyberterr.elastic.cluster import Request
+from cyberterr.elastic.connection import connect
+from cyberterr.elastic.identity import API_KEY
 from cyberterr.pipeline.elastic_setup import ADMIN_KEY
 from cyberterr.store import outbox
 from cyberterr.store.connection import opened

@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 from cyberterr.cli import main
 from cyberterr.config import Settings, load
 from cyberterr.contracts.finding import Finding, Severity
-from cyberterr.elastic.cluster import Request, connect
+from cyberterr.elastic.cluster import Request
+from cyberterr.elastic.connection import connect
 from cyberterr.elastic.templates import install
 from cyberterr.store.elastic import ElasticStore
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from cyberterr.config import Elastic, load
-from cyberterr.elastic.cluster import Request, connect
+from cyberterr.elastic.cluster import Request
+from cyberterr.elastic.connection import connect
 
 yaml = pytest.importorskip("yaml", reason="PyYAML is not installed (pip install pyyaml)")
 

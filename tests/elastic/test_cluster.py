@@ -7,15 +7,20 @@ import secrets
 
 import pytest
 
-from cyberterr.config import Elastic
-from cyberterr.elastic.cluster import API_KEY, Cluster, Request, connect
+from cyberterr.config import Elastic, Settings
+from cyberterr.elastic.cluster import Cluster, Request
+from cyberterr.elastic.connection import connect
+from cyberterr.elastic.identity import API_KEY
 from cyberterr.elastic.refusal import ClusterError
+from cyberterr.elastic.templates import install
 from cyberterr.errors import UsageError
 
 
 @pytest.fixture
 def cluster(elasticsearch):
-    connected = connect(Elastic(url=elasticsearch.url))
+    settings = Elastic(url=elasticsearch.url)
+    connected = connect(settings)
+    install(connected, Settings(elastic=settings))
     yield connected
     connected.close()
 
@@ -50,6 +55,12 @@ def test_of_many_documents_only_those_that_do_not_fit_are_rejected(cluster, stre
     assert delivered.kind == "delivered"
     assert rejected.kind == "rejected"
     assert "yesterday" in rejected.reason
+
+
+def test_without_our_template_nothing_is_made_and_set_up_is_asked_for(cluster):
+    [refused] = cluster.create([(f"nobody-{secrets.token_hex(4)}", "one", event(1))])
+    assert refused.kind == "refused"
+    assert "cyberterr elastic setup" in refused.reason
 
 
 def test_pages_give_every_hit_once_on_a_state_that_stands_still(cluster, stream):

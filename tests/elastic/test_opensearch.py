@@ -11,7 +11,8 @@ import pytest
 from cyberterr.config import Elastic, Settings
 from cyberterr.contracts import documents
 from cyberterr.elastic import templates
-from cyberterr.elastic.cluster import Request, connect
+from cyberterr.elastic.cluster import Request
+from cyberterr.elastic.connection import connect
 from cyberterr.elastic.refusal import ClusterError
 
 

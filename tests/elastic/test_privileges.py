@@ -9,7 +9,9 @@ import pytest
 
 from cyberterr.config import Elastic, Settings
 from cyberterr.elastic import templates
-from cyberterr.elastic.cluster import API_KEY, Cluster, Request, connect
+from cyberterr.elastic.cluster import Cluster, Request
+from cyberterr.elastic.connection import connect
+from cyberterr.elastic.identity import API_KEY
 from cyberterr.elastic.privileges import keys
 from cyberterr.elastic.refusal import ClusterError
 
@@ -46,8 +48,9 @@ def admin(secured_elasticsearch, folder):
     )
     cluster = connect(elastic)
     templates.install(cluster, Settings(elastic=elastic))
-    for index in (STREAM, FOREIGN, FLOWS):
+    for index in (STREAM, FOREIGN):
         assert put(cluster, index, "there").kind == "delivered"
+    cluster.ask(Request("PUT", f"/{FLOWS}/_create/there", {"type": "flow"}, {"refresh": "true"}))
     yield cluster
     cluster.close()
 

@@ -20,7 +20,8 @@ from cyberterr.contracts.finding import Picture, Severity, Text
 from cyberterr.contracts.run import Run
 from cyberterr.contracts.store import Decision, Notice, Suppression
 from cyberterr.elastic import templates
-from cyberterr.elastic.cluster import Cluster, Request, connect
+from cyberterr.elastic.cluster import Cluster, Request
+from cyberterr.elastic.connection import connect
 from cyberterr.elastic.refusal import ClusterError
 
 NOW = dt.datetime(2026, 3, 14, 9, 30, tzinfo=dt.UTC)

@@ -10,7 +10,8 @@ import pytest
 
 from cyberterr.config import Elastic, Settings
 from cyberterr.elastic import templates
-from cyberterr.elastic.cluster import Request, connect
+from cyberterr.elastic.cluster import Request
+from cyberterr.elastic.connection import connect
 from tests.kibana import town
 
 Ask = Callable[[str, dict[str, Any]], Any]

@@ -22,7 +22,8 @@ import vl_convert
 
 from cyberterr.config import Elastic, Settings
 from cyberterr.elastic import templates
-from cyberterr.elastic.cluster import Request, connect
+from cyberterr.elastic.cluster import Request
+from cyberterr.elastic.connection import connect
 from cyberterr.kibana.bundle import DASHBOARDS
 from cyberterr.kibana.panel import COLUMNS, Dashboard, Lang, places, say
 from cyberterr.kibana.query import panel_query

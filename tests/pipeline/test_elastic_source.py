@@ -17,7 +17,8 @@ import pytest
 from cyberterr import content
 from cyberterr.config import Elastic, Settings
 from cyberterr.contracts.site import Site
-from cyberterr.elastic.cluster import Cluster, Request, connect
+from cyberterr.elastic.cluster import Cluster, Request
+from cyberterr.elastic.connection import connect
 from cyberterr.errors import UsageError
 from cyberterr.pipeline.judging import Judging
 from cyberterr.pipeline.sources import Reading, read_tables, within

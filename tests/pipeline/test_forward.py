@@ -20,7 +20,8 @@ from cyberterr.config import Elastic, Settings
 from cyberterr.contracts.documents import DATASETS, stream
 from cyberterr.contracts.run import Run
 from cyberterr.contracts.store import Query
-from cyberterr.elastic.cluster import Request, connect
+from cyberterr.elastic.cluster import Request
+from cyberterr.elastic.connection import connect
 from cyberterr.elastic.templates import install
 from cyberterr.errors import MissingPartError
 from cyberterr.pipeline import findings, forward

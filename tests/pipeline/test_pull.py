@@ -17,7 +17,8 @@ import pytest
 from cyberterr.config import Elastic, Settings
 from cyberterr.contracts.finding import Finding
 from cyberterr.contracts.store import Decision, Query
-from cyberterr.elastic.cluster import Cluster, Request, connect
+from cyberterr.elastic.cluster import Cluster, Request
+from cyberterr.elastic.connection import connect
 from cyberterr.elastic.templates import install
 from cyberterr.errors import StoreError, UsageError
 from cyberterr.pipeline.pull import Pulled, pull

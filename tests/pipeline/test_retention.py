@@ -11,7 +11,7 @@ import pytest
 from cyberterr.config import Elastic, Retention, Settings
 from cyberterr.contracts.finding import Finding
 from cyberterr.contracts.store import Query
-from cyberterr.elastic.cluster import connect
+from cyberterr.elastic.connection import connect
 from cyberterr.elastic.templates import install
 from cyberterr.pipeline.retention import enforce
 from cyberterr.store.elastic import ElasticStore

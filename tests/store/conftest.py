@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from cyberterr.config import Elastic, Settings
-from cyberterr.elastic.cluster import Cluster, connect
+from cyberterr.elastic.cluster import Cluster
+from cyberterr.elastic.connection import connect
 from cyberterr.elastic.templates import install
 from cyberterr.store.elastic import ElasticStore
 from cyberterr.store.sqlite import SqliteStore

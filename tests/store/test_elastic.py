@@ -21,7 +21,8 @@ from cyberterr.config import Elastic, Settings
 from cyberterr.contracts.documents import of_finding, stream
 from cyberterr.contracts.finding import Finding, Severity
 from cyberterr.contracts.store import Decision, Notice, Query, Suppression
-from cyberterr.elastic.cluster import Cluster, Request, connect
+from cyberterr.elastic.cluster import Cluster, Request
+from cyberterr.elastic.connection import connect
 from cyberterr.elastic.privileges import keys
 from cyberterr.elastic.templates import install
 from cyberterr.errors import StoreError

@@ -31,7 +31,8 @@ import pytest
 from cyberterr.config import Elastic
 from cyberterr.contracts.documents import Document, of_finding, stream
 from cyberterr.contracts.finding import Finding
-from cyberterr.elastic.cluster import Cluster, Request, connect
+from cyberterr.elastic.cluster import Cluster, Request
+from cyberterr.elastic.connection import connect
 from cyberterr.store import outbox, sender
 from cyberterr.store.connection import opened, transaction
 from cyberterr.store.sender import Delivery, deliver
@@ -475,7 +476,7 @@ def test_a_killed_sender_leaves_everything_to_the_next_at_once(path, double, fin
         import sys
         from pathlib import Path
         from cyberterr.config import Elastic
-        from cyberterr.elastic.cluster import connect
+        from cyberterr.elastic.connection import connect
         from cyberterr.store.sender import deliver
         settings = Elastic(url=sys.argv[2])
         deliver(Path(sys.argv[1]), connect(settings), settings)

@@ -16,7 +16,8 @@ import pytest
 from cyberterr.config import Elastic, Settings
 from cyberterr.contracts.documents import of_finding, stream
 from cyberterr.contracts.finding import Finding
-from cyberterr.elastic.cluster import Request, connect
+from cyberterr.elastic.cluster import Request
+from cyberterr.elastic.connection import connect
 from cyberterr.elastic.templates import install
 from cyberterr.store import outbox
 from cyberterr.store.connection import opened, transaction
