@@ -85,6 +85,15 @@ def examine(settings_file: Path | None = None, store: Path | None = None) -> lis
         _program(
             "nfdump", ("-V",), remedy="sudo apt install nfdump", adds="NetFlow files of nfcapd",
         ),
+        _tried(
+            "elasticsearch", lambda: importlib.metadata.version("elasticsearch"),
+            adds="findings in Elasticsearch; cyberterr elastic status tries the link",
+            remedy='pip install "elasticsearch<9"',
+        ),
+        _tried(
+            "opensearch", lambda: importlib.metadata.version("opensearch-py"),
+            adds="findings in OpenSearch", remedy='pip install "cyberterr[opensearch]"',
+        ),
     ]  # fmt: skip
 
 
