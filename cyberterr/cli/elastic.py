@@ -59,7 +59,7 @@ def _print_status(known: Status) -> None:
     rows = [
         ("cluster", known.cluster),
         ("link", "works" if not known.link else "does not work"),
-        ("templates", "cannot be seen" if known.templates is None else f"{known.templates}"),
+        ("templates", "cannot be seen" if known.templates is None else _version(known.templates)),
         ("waiting", f"{state.waiting} documents, {state.waiting_bytes:,} bytes{since}"),
         ("refused", f"{state.dead} documents for good"),
         ("dropped", ", ".join(f"{n} of {d}" for d, n in state.dropped.items()) or "none"),
@@ -74,6 +74,10 @@ def _print_status(known: Status) -> None:
         click.echo(f"{name:<10}  {plain(value, 2000)}")
     for trouble in known.troubles:
         say(f"warning: {trouble}")
+
+
+def _version(templates: int) -> str:
+    return f"version {templates}" if templates else "not installed"
 
 
 @elastic.command()
