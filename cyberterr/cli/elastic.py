@@ -13,6 +13,7 @@ from cyberterr.cli.options import (
     config_option,
     debug_option,
     handle_errors,
+    output_option,
     say,
     store_option,
 )
@@ -147,13 +148,7 @@ def retry(ids: tuple[str, ...], store_url: str | None, settings_file: Path | Non
 
 
 @dead_letters.command()
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="File to write, readable by you only.",
-)
+@output_option
 @store_option
 @config_option
 @debug_option

@@ -18,6 +18,7 @@ from cyberterr.cli.options import (
     debug_option,
     handle_errors,
     lang_option,
+    output_option,
     say,
     store_option,
 )
@@ -202,13 +203,7 @@ def decide(
 @findings.command()
 @_filters
 @click.option("--format", "form", type=click.Choice(["json", "csv", "ndjson-ecs"]), default="json")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="File to write, readable by you only.",
-)
+@output_option
 @lang_option
 @store_option
 @config_option

@@ -39,6 +39,13 @@ config_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Settings file [default: settings.toml in the data folder].",
 )
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="File to write, readable by you only.",
+)
 lang_option = click.option(
     "--lang", type=click.Choice(["en", "fr"]), default="en", show_default=True, help="Language."
 )

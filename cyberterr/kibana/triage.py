@@ -46,6 +46,21 @@ ALERTS = Search(
     sort=(("event.severity", "desc"), ("event.risk_score", "desc"), ("@timestamp", "desc")),
 )
 
+
+def _machines(id: str, field: str, title: Text, question: Text) -> Panel:
+    return Panel(
+        id=id,
+        kind="table",
+        title=title,
+        question=question,
+        where=(FINDING,),
+        measures=(incidents(label=_INCIDENTS), _WORST, last()),
+        by=Terms(label=Text("Machine", "Machine"), field=field),
+        width=24,
+        height=12,
+    )
+
+
 TRIAGE = Dashboard(
     id="cyberterr-triage",
     title=Text("SOC triage", "Tri des alertes (SOC)"),
@@ -146,33 +161,23 @@ TRIAGE = Dashboard(
             width=18,
             height=12,
         ),
-        Panel(
-            id="triage-actors",
-            kind="table",
-            title=Text("Machines that act", "Machines qui agissent"),
-            question=Text(
+        _machines(
+            "triage-actors",
+            "source.ip",
+            Text("Machines that act", "Machines qui agissent"),
+            Text(
                 "Which ten machines take part in most incidents, and when each was last seen.",
                 "Les dix machines impliquées dans le plus d’incidents, et leur dernier signe.",
             ),
-            where=(FINDING,),
-            measures=(incidents(label=_INCIDENTS), _WORST, last()),
-            by=Terms(label=Text("Machine", "Machine"), field="source.ip"),
-            width=24,
-            height=12,
         ),
-        Panel(
-            id="triage-victims",
-            kind="table",
-            title=Text("Machines it is done to", "Machines visées"),
-            question=Text(
+        _machines(
+            "triage-victims",
+            "destination.ip",
+            Text("Machines it is done to", "Machines visées"),
+            Text(
                 "Which ten machines are the target of most incidents.",
                 "Les dix machines visées par le plus d’incidents.",
             ),
-            where=(FINDING,),
-            measures=(incidents(label=_INCIDENTS), _WORST, last()),
-            by=Terms(label=Text("Machine", "Machine"), field="destination.ip"),
-            width=24,
-            height=12,
         ),
         ALERTS,
     ),
