@@ -248,6 +248,7 @@ def pull(space: str, store_url: str | None, settings_file: Path | None) -> None:
     with pipeline.open_store(store_url, settings) as store:
         pulled = pulling.pull(store, settings.elastic, space)
         _warn(store.warnings)
+        pipeline.flush(store, settings.elastic, lambda text: _warn([text]))
     say(f"{pulled.index}: {pulled.added} new decisions, {pulled.known} known already")
     for reason, count in sorted(pulled.no_verdict.items()):
         why = f"the reason {reason}, which is no verdict" if reason else "no reason"

@@ -26,7 +26,7 @@ from cyberterr.elastic.cluster import Cluster
 from cyberterr.elastic.refusal import ClusterError, Outcome
 from cyberterr.elastic.templates import installed
 from cyberterr.errors import StoreError
-from cyberterr.store import delivery, outbox, search, spool
+from cyberterr.store import delivery, outbox, search, sender, spool
 from cyberterr.store.connection import opened, transaction
 from cyberterr.store.delivery import READABLE
 from cyberterr.store.revisions import Kept, as_kept, revised
@@ -188,10 +188,9 @@ class ElasticStore:
         if self._told(same).get(new.finding_id) != old or not self._exists(new.finding_id):
             return False
         document = of_notice(new, old)
-        event = {**document.body["event"], "ingested": time_text(dt.datetime.now(dt.UTC))}
-        namespace = self._settings.namespace
-        place = {"type": "logs", "dataset": document.dataset, "namespace": namespace}
-        body = msgspec.json.encode({**document.body, "event": event, "data_stream": place})
+        ingested = time_text(dt.datetime.now(dt.UTC))
+        encoded = outbox.encoded(document.body)
+        body = sender.stamped(document.dataset, encoded, self._settings, ingested)
         [outcome] = self.cluster.create([(self._notices, document.id, body)], refresh=READABLE)
         self._must_be_done([outcome])
         return outcome.status != 409

@@ -112,7 +112,7 @@ def queue(
 ) -> None:
     """Let *documents* wait for *target*, within the caller's transaction; twice is once."""
     for document in documents:
-        body = _event_last(document.body)
+        body = encoded(document.body)
         db.execute(
             "INSERT OR IGNORE INTO outbox (target, id, dataset, incident, worth, created, bytes,"
             " body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -288,7 +288,8 @@ def forget(db: sqlite3.Connection, incidents: Iterable[str]) -> None:
     db.executemany("DELETE FROM outbox WHERE incident = ?", ((one,) for one in incidents))
 
 
-def _event_last(body: Mapping[str, Any]) -> bytes:
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """The JSON of a document's *body*, with `event` at its end; see `sender.stamped`."""
     return msgspec.json.encode(
         {**{k: v for k, v in body.items() if k != "event"}, "event": body["event"]}
     )

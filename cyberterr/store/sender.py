@@ -134,14 +134,22 @@ def _asked(
         return [], error
 
 
-def _line(waiting: Waiting, settings: Elastic, ingested: str) -> tuple[str, str, bytes]:
-    """Data stream, id and body, with what is known only now: when, where to, and the link."""
+def stamped(
+    dataset: str, body: bytes, settings: Elastic, ingested: str, *, incident: str | None = None
+) -> bytes:
+    """*body*, `outbox.encoded`, with what is known only now: when, where to, and the link."""
     event = f',"ingested":"{ingested}"'.encode()
-    if settings.link and waiting.incident:
-        event += b',"url":' + msgspec.json.encode(settings.link.replace("{id}", waiting.incident))
-    place = {"type": "logs", "dataset": waiting.dataset, "namespace": settings.namespace}
-    body = waiting.body[:-2] + event + b'},"data_stream":' + msgspec.json.encode(place) + b"}"
-    return stream(waiting.dataset, settings.namespace), waiting.id, body
+    if settings.link and incident:
+        event += b',"url":' + msgspec.json.encode(settings.link.replace("{id}", incident))
+    place = {"type": "logs", "dataset": dataset, "namespace": settings.namespace}
+    return body[:-2] + event + b'},"data_stream":' + msgspec.json.encode(place) + b"}"
+
+
+def _line(waiting: Waiting, settings: Elastic, ingested: str) -> tuple[str, str, bytes]:
+    """Data stream, id and body of what is sent."""
+    dataset, incident = waiting.dataset, waiting.incident
+    body = stamped(dataset, waiting.body, settings, ingested, incident=incident)
+    return stream(dataset, settings.namespace), waiting.id, body
 
 
 def _is_about_documents(error: ClusterError, done: Delivery) -> bool:
