@@ -17,6 +17,7 @@ from cyberterr.contracts.finding import Finding, Severity
 from cyberterr.elastic.cluster import Request
 from cyberterr.elastic.connection import connect
 from cyberterr.elastic.templates import install
+from cyberterr.pipeline.findings import open_store
 from cyberterr.store.elastic import ElasticStore
 
 Make = Callable[..., Finding]
@@ -117,7 +118,10 @@ def test_what_a_scan_found_while_the_cluster_was_away_comes_in_with_the_next(
     assert (home / "cyberterr.db.spool").read_bytes() == b""
 
 
-def test_decisions_taken_in_kibana_are_pulled(call: Callable[..., Result], beacon: Finding):
+@pytest.mark.parametrize("into", ["the cluster", "the local store"])
+def test_decisions_taken_in_kibana_are_pulled_and_are_at_the_cluster_at_once(
+    call: Callable[..., Result], beacon: Finding, into: str
+):
     """No Kibana runs here: the alert is a document of the shape that Elastic documents."""
     space = f"t{secrets.token_hex(4)}"
     index = f".alerts-security.alerts-{space}"
@@ -139,7 +143,13 @@ def test_decisions_taken_in_kibana_are_pulled(call: Callable[..., Result], beaco
         }
         cluster.ask(Request("PUT", f"/{index}/_doc/{number}", alert, {"refresh": "true"}))
     try:
-        pulled = call("findings", "pull", "--space", space)
+        if into == "the cluster":
+            pulled = call("findings", "pull", "--space", space)
+        else:
+            with open_store() as local:
+                local.put([beacon])
+            pulled = CliRunner().invoke(main, ["findings", "pull", "--space", space])
+            cluster.ask(Request("POST", f"/logs-cyberterr.*-{load().elastic.namespace}/_refresh"))
     finally:
         cluster.ask(Request("DELETE", f"/{index}"))
         cluster.close()
