@@ -9,6 +9,10 @@ from typing import Literal
 
 import msgspec
 
+from cyberterr.contracts.measure import Measure as Measure
+from cyberterr.contracts.measure import Text as Text
+from cyberterr.contracts.media import Media
+
 
 class Severity(IntEnum):
     """Elastic's four levels. From MEDIUM on it is an alarm, counted against the promised rate."""
@@ -21,28 +25,6 @@ class Severity(IntEnum):
     """an alarm that should not wait; notifications go out from here"""
     CRITICAL = 99
     """an alarm at once; no detector gives it alone"""
-
-
-class Text(msgspec.Struct, frozen=True):
-    """The same plain sentence in English and French."""
-
-    en: str
-    fr: str
-
-
-class Measure(msgspec.Struct, frozen=True, kw_only=True):
-    """One number behind a claim, beside what is normal here."""
-
-    name: str
-    """snake_case, e.g. `distinct_ports`"""
-    value: float
-    """what was measured"""
-    unit: str = ""
-    """e.g. `machines`, `bytes`; empty for a plain number"""
-    baseline: float | None = None
-    """what the threshold or the learned normal expects at most; None where nothing is known"""
-    label: Text = Text("", "")
-    """the name as people read it; every detector gives one, older findings may lack it"""
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,6 +121,8 @@ class Finding(Claim, frozen=True, kw_only=True):
     """grows when the incident goes on or is judged anew"""
     kind: Literal["alert", "event"] = "alert"
     """`alert` for a first revision or a rise in severity, else `event`"""
+    media: Media | msgspec.UnsetType = msgspec.UNSET
+    """the verdict, where a file was examined; absent where traffic was"""
 
     def rank(self) -> tuple[int, float, dt.datetime, str]:
         """Sort key, worst first."""
