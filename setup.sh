@@ -41,10 +41,12 @@ if [ "${1:-}" = --tests ]; then
         ethtool:ethtool ping:iputils-ping unshare:util-linux sshd:openssh-server \
         ssh:openssh-client curl:curl dnsmasq:dnsmasq-base openssl:openssl \
         setcap:libcap2-bin systemd-analyze:systemd pgrep:procps javac:default-jdk-headless \
-        mvn:maven; do
+        mvn:maven espeak-ng:espeak-ng pdftotext:poppler-utils; do
         PATH="$PATH:/usr/sbin:/sbin" command -v "${pair%%:*}" >/dev/null 2>&1 ||
             missing="$missing ${pair##*:}"
     done
+    # WeasyPrint (PDF reports) loads this library when it is used.
+    /sbin/ldconfig -p | grep -q libpangoft2 || missing="$missing libpangoft2-1.0-0 libharfbuzz-subset0"
     if [ -n "$missing" ] && may_install; then
         say "installing$missing"
         { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \

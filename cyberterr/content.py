@@ -6,8 +6,10 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from cyberterr.contracts import Detector
+from cyberterr.contracts.examiner import Examiner
 
 _PACKAGE = Path(__file__).parent
 
@@ -33,6 +35,15 @@ def _load(path: Path) -> ModuleType:
 
 
 def detectors() -> list[Detector]:
-    """One detector per file of `detectors/`, in name order."""
+    """The detectors of events: those files of `detectors/` that summarise, in name order."""
+    return [each for each in _all() if hasattr(each, "summarise")]
+
+
+def examiners() -> list[Examiner]:
+    """The detectors of media: those files of `detectors/` that measure windows, in name order."""
+    return [each for each in _all() if hasattr(each, "measure")]
+
+
+def _all() -> list[Any]:
     files = sorted(folder("detectors").glob("*.py"))
     return [_load(path).DETECTOR for path in files if not path.name.startswith("_")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -157,3 +158,26 @@ class Examiner(Protocol):
     def judge(self, raw: NDArray[np.float32], clip: Clip, model: Model) -> Evidence:
         """What *model* says of *clip*, whose windows got the raw scores *raw* (n,)."""
         ...
+
+
+def band_levels(samples: NDArray[np.float32], edges_hz: Sequence[float]) -> NDArray[np.float64]:
+    """Power of each band of *samples* (n,) at RATE relative to the whole, in dB, (bands,)."""
+    import numpy as np
+
+    power = np.abs(np.fft.rfft(samples * np.hanning(samples.size))) ** 2
+    places = np.searchsorted(np.fft.rfftfreq(samples.size, 1 / RATE), edges_hz)
+    whole = power.sum() + 1e-20
+    parts = [power[low:high].sum() for low, high in pairwise(places)]
+    return np.asarray(10 * np.log10(np.array(parts) / whole + 1e-12), np.float64)
+
+
+def without_band(
+    samples: NDArray[np.float32], low_hz: float, high_hz: float
+) -> NDArray[np.float32]:
+    """*samples* (n,) at RATE with the frequencies from *low_hz* to *high_hz* taken away."""
+    import numpy as np
+
+    spectrum = np.fft.rfft(samples)
+    hertz = np.fft.rfftfreq(samples.size, 1 / RATE)
+    spectrum[(hertz >= low_hz) & (hertz < high_hz)] = 0
+    return np.fft.irfft(spectrum, samples.size).astype(np.float32)

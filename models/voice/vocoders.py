@@ -1,9 +1,10 @@
-"""Small neural vocoders and one codec: they turn genuine speech into copies with a synthesiser's traces.
+"""Small neural vocoders and one codec: genuine speech in, copies with a synthesiser's traces out.
 
-Five shapes, one core, minutes of training: ConvNeXt with an inverse STFT (Vocos, Siuzdak 2023), transposed
-convolutions with multi-receptive-field blocks (HiFi-GAN, Kong 2020), the same on four bands (Multi-band MelGAN,
-Yang 2020) or with a small inverse STFT (iSTFTNet, Kaneko 2022), a residual vector-quantised codec (EnCodec,
-Défossez 2022) and a flow-matching decoder (Lipman 2023). The quality is not the aim; the traces are.
+Six shapes, minutes of training: ConvNeXt with an inverse STFT (Vocos, Siuzdak 2023), transposed
+convolutions with multi-receptive-field blocks (HiFi-GAN, Kong 2020), the same on four bands
+(Multi-band MelGAN, Yang 2020) or with a small inverse STFT (iSTFTNet, Kaneko 2022), a residual
+vector-quantised codec (EnCodec, Défossez 2022) and a flow-matching decoder (Lipman 2023). Quality
+is not the aim; the traces are.
 """
 
 import math
@@ -19,25 +20,26 @@ RATE, HOP, SIZE, MELS = 16_000, 256, 1_024, 80
 
 
 @cache
-def _mel_matrix(size: int, bands: int) -> Tensor:
+def mel_matrix(size: int, bands: int) -> Tensor:
+    """Return the Slaney mel filters [size / 2 + 1, bands] at 16 kHz."""
     return torchaudio.functional.melscale_fbanks(
         size // 2 + 1, 0.0, RATE / 2, bands, RATE, norm="slaney", mel_scale="slaney"
     )
 
 
 def spectrum(wave: Tensor, size: int = SIZE, hop: int = HOP) -> Tensor:
-    """Return the complex short-time spectrum [batch, size / 2 + 1, samples / hop + 1] of waves [batch, samples]."""
+    """Return the complex spectrum [batch, size / 2 + 1, frames] of waves [batch, samples]."""
     return torch.stft(wave, size, hop, window=torch.hann_window(size), return_complex=True)
 
 
 def log_mel(wave: Tensor, size: int = SIZE, hop: int = HOP) -> Tensor:
-    """Return the natural-log mel magnitudes [batch, 80, samples / hop + 1] of 16 kHz waves [batch, samples]."""
+    """Return the natural-log mel magnitudes [batch, 80, frames] of waves [batch, samples]."""
     magnitude = spectrum(wave, size, hop).abs()
-    return torch.einsum("bft,fm->bmt", magnitude, _mel_matrix(size, MELS)).clamp_min(1e-5).log()
+    return torch.einsum("bft,fm->bmt", magnitude, mel_matrix(size, MELS)).clamp_min(1e-5).log()
 
 
 def pitch(wave: Tensor) -> Tensor:
-    """Return the fundamental in Hz [batch, frames], 0 where unvoiced, by normalised autocorrelation, 70-400 Hz."""
+    """Return the fundamental in Hz [batch, frames], 70-400 by autocorrelation, 0 if unvoiced."""
     frames = F.pad(wave, (SIZE // 2, SIZE // 2)).unfold(-1, SIZE, HOP) * torch.hann_window(SIZE)
     window = torch.fft.irfft(torch.fft.rfft(torch.hann_window(SIZE), 2 * SIZE).abs() ** 2)
     lags = torch.fft.irfft(torch.fft.rfft(frames, 2 * SIZE).abs() ** 2) / (
@@ -56,7 +58,7 @@ def pitch(wave: Tensor) -> Tensor:
 
 
 def excitation(fundamental: Tensor, samples: int) -> Tensor:
-    """Return a band-limited pulse train where voiced and noise elsewhere [batch, samples] (NSF, Wang 2019)."""
+    """Return pulses, band-limited, where voiced, else noise [batch, samples] (NSF, Wang 2019)."""
     hertz = F.interpolate(fundamental[:, None], scale_factor=float(HOP))[:, 0, HOP // 2 :][
         :, :samples
     ]
@@ -95,7 +97,7 @@ def _trunk(inputs: int, width: int, depth: int, outputs: int) -> nn.Sequential:
 
 
 class Vocos(nn.Module):
-    """Magnitude and phase of every frame from ConvNeXt blocks at the frame rate, then one inverse STFT."""
+    """Magnitude and phase of every frame from ConvNeXt blocks, then one inverse STFT."""
 
     def __init__(self, width: int = 192, depth: int = 6, source: bool = True) -> None:
         super().__init__()
@@ -103,7 +105,7 @@ class Vocos(nn.Module):
         self.trunk = _trunk(MELS + (2 * bins if source else 0), width, depth, 2 * bins)
 
     def forward(self, mel: Tensor, source: Tensor, wave: Tensor) -> Tensor:
-        """Return waves [batch, samples] from log-mels [batch, 80, frames] and an excitation [batch, samples]."""
+        """Return waves [batch, samples] from log-mels [batch, 80, frames] and an excitation."""
         carrier = spectrum(source)
         parts = [mel, carrier.real, carrier.imag] if self.source else [mel]
         size, phase = self.trunk(torch.cat(parts, 1)).chunk(2, 1)
@@ -116,7 +118,7 @@ class Vocos(nn.Module):
 
 @cache
 def _filters(bands: int = 4, taps: int = 62) -> Tensor:
-    """Return the synthesis filters [bands, 1, taps + 1] of a pseudo-quadrature mirror bank (Nguyen 1994)."""
+    """Return the synthesis filters [bands, 1, taps + 1] of a pseudo-QMF bank (Nguyen 1994)."""
     n = torch.arange(taps + 1) - taps / 2
     prototype = 0.142 * torch.sinc(0.142 * n) * torch.kaiser_window(taps + 1, False, 9.0)
     k = torch.arange(bands)[:, None]
@@ -125,11 +127,11 @@ def _filters(bands: int = 4, taps: int = 62) -> Tensor:
 
 
 class Upsampler(nn.Module):
-    """Transposed convolutions from frames to samples, with residual blocks of several widths (HiFi-GAN's MRF).
+    """Transposed convolutions from frames to samples, with residual blocks of several widths.
 
     Args:
-        head: "wave" ends at 16 kHz (HiFi-GAN), "bands" in four bands of 4 kHz (Multi-band MelGAN), "istft" in an
-            inverse STFT of 16 samples with a hop of 4 (iSTFTNet).
+        head: "wave" ends at 16 kHz (HiFi-GAN), "bands" in four bands of 4 kHz (Multi-band
+            MelGAN), "istft" in an inverse STFT of 16 samples with a hop of 4 (iSTFTNet).
         source: Add an excitation at every rate (NSF-HiFi-GAN).
     """
 
@@ -168,7 +170,7 @@ class Upsampler(nn.Module):
         self.exit = nn.Conv1d(width, outputs, 7, padding=3)
 
     def forward(self, mel: Tensor, source: Tensor, wave: Tensor) -> Tensor:
-        """Return waves [batch, samples] from log-mels (or codes) [batch, inputs, frames] and an excitation."""
+        """Return waves [batch, samples] from log-mels or codes [batch, inputs, frames]."""
         x = self.entry(mel)
         for rise, carrier, blocks in zip(self.rise, self.carriers, self.blocks, strict=True):
             x = rise(F.leaky_relu(x, 0.1))
@@ -190,7 +192,7 @@ class Upsampler(nn.Module):
 
 
 class Codec(nn.Module):
-    """Strided encoder, residual vector quantiser, upsampling decoder: waveform in, 62.5 frames of codes, waveform."""
+    """Strided encoder, residual vector quantiser at 62.5 frames a second, upsampling decoder."""
 
     def __init__(self, books: int = 8, codes: int = 256, width: int = 64) -> None:
         super().__init__()
@@ -222,7 +224,7 @@ class Codec(nn.Module):
 
 
 class Flow(nn.Module):
-    """A velocity field from noise to the compressed spectrum, given the mel; eight Euler steps at synthesis."""
+    """A velocity field from noise to the compressed spectrum given the mel; eight Euler steps."""
 
     def __init__(self, width: int = 192, depth: int = 6, steps: int = 8) -> None:
         super().__init__()
@@ -291,7 +293,7 @@ class Critic(nn.Module):
 
 
 def spectral_loss(copy: Tensor, wave: Tensor) -> Tensor:
-    """Return the log-magnitude and mel distance at three resolutions (Parallel WaveGAN, Yamamoto 2020)."""
+    """Return the spectral distance at three resolutions (Parallel WaveGAN, Yamamoto 2020)."""
     total = 2 * F.l1_loss(log_mel(copy), log_mel(wave))
     for size, hop in ((1024, 256), (512, 128), (256, 64)):
         one, two = (spectrum(w, size, hop).abs().clamp_min(1e-4) for w in (copy, wave))
