@@ -81,6 +81,17 @@ class Elastic(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """address of a finding for people, with {id} in it: event.url of each document"""
 
 
+class Media(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[media]`: how recordings, pictures and films are examined."""
+
+    models: str = ""
+    """a folder of further models, each a folder with card and graph; all of them vote"""
+    trust_list: str = ""
+    """PEM file of the authorities whose signed credentials (C2PA) are trusted; empty: none"""
+    longest_hours: Annotated[float, Meta(gt=0, le=1000)] = 24.0
+    """a longer recording is refused"""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -89,6 +100,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retention: Retention = Retention()
     notify: Notify = Notify()
     elastic: Elastic = Elastic()
+    media: Media = Media()
 
 
 def home() -> Path:

@@ -16,18 +16,20 @@ from cyberterr.cli.findings import findings
 from cyberterr.cli.flows import flows
 from cyberterr.cli.learn import learn
 from cyberterr.cli.scan import scan
+from cyberterr.cli.verify import verify
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="cyberterr")
 def main() -> None:
-    """Explained network findings for local authorities. The tool proposes, a person decides."""
+    """Explained findings on networks and recordings. The tool proposes, a person decides."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal may know less than UTF-8
 
 
 main.add_command(scan)
+main.add_command(verify)
 main.add_command(flows)
 main.add_command(dissect)
 main.add_command(findings)

@@ -14,6 +14,7 @@ from cyberterr.cli.options import say
 if TYPE_CHECKING:
     from cyberterr.pipeline.pace import Pace
     from cyberterr.pipeline.sources import Reading
+    from cyberterr.pipeline.verify import Progress
 
 LOOK_EVERY_S = 0.25
 STATUS_EVERY_S = 900.0
@@ -62,6 +63,39 @@ def progress(reading: Reading, *, quiet: bool, live: bool = False) -> Iterator[s
                     show()
             if live:
                 _say_news(reading, said)
+
+
+@contextlib.contextmanager
+def watched(progress: Progress, *, quiet: bool) -> Iterator[None]:
+    """Show how far the examination of recordings is while the block runs, on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    over = threading.Event()
+    columns = (
+        TextColumn("{task.fields[status]}", markup=False),
+        BarColumn(bar_width=20),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("", total=None, status="")
+
+        def look() -> None:
+            while not over.wait(LOOK_EVERY_S):
+                status = f"{progress.done}/{progress.files}  {progress.heard_s:,.0f} s"
+                bars.update(task, total=progress.total_s, completed=progress.heard_s, status=status)
+
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
 
 def status(reading: Reading, pace: Pace | None = None, *, live: bool = False) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from cyberterr.contracts.finding import Finding
+from cyberterr.contracts.media import Media
 from cyberterr.contracts.run import Run
 from cyberterr.contracts.store import Decision, Notice, Suppression
 
@@ -96,12 +97,64 @@ def to_ecs(finding: Finding, *, whole: bool = False) -> dict[str, Any]:
         document["destination"] = {"ip": finding.victim}
     if finding.victim_port is not None:
         document.setdefault("destination", {})["port"] = finding.victim_port
+    if finding.media is not msgspec.UNSET:
+        _add_media(document, finding.media, whole=whole)
     if finding.attack:
         document["threat"] = {
             "framework": "MITRE ATT&CK",
             "technique": {"id": list(finding.attack)},
         }
     return document
+
+
+def _add_media(document: dict[str, Any], media: Media, *, whole: bool) -> None:
+    """What is said of a file: `file.*`, and the verdict under `cyberterr`; no folder is named."""
+    document["event"]["category"] = ["file"]
+    document["related"]["hash"] = [media.sha256]
+    document["file"] = {
+        "name": media.name,
+        "size": media.size,
+        "mime_type": media.mime,
+        "hash": {"sha256": media.sha256},
+    }
+    told = msgspec.to_builtins(media)
+    seconds = {} if media.seconds is None else {"seconds": media.seconds}
+    document["cyberterr"] |= {
+        "media": {"kind": media.kind, **seconds},
+        "verdict": media.answer,
+        "score": media.score,
+        "interval": told["interval"],
+        "evidence": told["evidence"],
+        "segments": msgspec.to_builtins(media.segments),
+        "provenance": told["provenance"],
+        "limits": told["limits"],
+        "models": list(media.models),
+    }
+    if whole:
+        document["cyberterr"]["quality"] = told["quality"]
+
+
+def _media_of(document: Mapping[str, Any]) -> Media | msgspec.UnsetType:
+    own = document["cyberterr"]
+    if "verdict" not in own:
+        return msgspec.UNSET
+    fields = {
+        "kind": own["media"]["kind"],
+        "sha256": document["file"]["hash"]["sha256"],
+        "name": document["file"]["name"],
+        "size": document["file"]["size"],
+        "mime": document["file"]["mime_type"],
+        "seconds": own["media"].get("seconds"),
+        "answer": own["verdict"],
+        "score": own["score"],
+        "interval": own["interval"],
+        "evidence": own["evidence"],
+        "quality": own["quality"],
+        "limits": own["limits"],
+        "provenance": own["provenance"],
+        "models": own["models"],
+    }
+    return msgspec.convert(fields, Media, strict=False)
 
 
 def from_ecs(document: Mapping[str, Any]) -> Finding:
@@ -139,7 +192,8 @@ def from_ecs(document: Mapping[str, Any]) -> Finding:
         "revision": own["revision"],
         "kind": event["kind"],
     }
-    return msgspec.convert(fields, Finding, strict=False)
+    finding = msgspec.convert(fields, Finding, strict=False)
+    return msgspec.structs.replace(finding, media=_media_of(document))
 
 
 def content_hash(finding: Finding) -> str:

@@ -22,7 +22,7 @@ Type = Literal[
     "object",
 ]
 """object: kept as it is, neither searched nor counted"""
-Part = Literal["", "media", "decoys", "playbooks"]
+Part = Literal["", "decoys", "playbooks"]
 
 
 class Field(NamedTuple):
@@ -45,7 +45,11 @@ _EVERY = (
     Field("data_stream.namespace", "keyword", "which town or service this is, from [elastic]"),
     Field("event.id", "keyword", "id of the incident, or of the document where there is none"),
     Field("event.kind", "keyword", "alert: new, or worse than before; event; metric: of a scan"),
-    Field("event.category", "keyword", "intrusion_detection of a finding"),
+    Field(
+        "event.category",
+        "keyword",
+        "intrusion_detection of a finding on traffic, file of one on media",
+    ),
     Field("event.type", "keyword", "info of a finding"),
     Field("event.action", "keyword", "what was done, such as finding-decided"),
     Field("event.module", "keyword", "always cyberterr"),
@@ -79,13 +83,13 @@ _WHO = (
     Field("network.transport", "keyword", "tcp or udp", "decoys"),
     Field("related.ip", "ip", "every address that plays a part, at most 102"),
     Field("related.user", "keyword", "accounts that play a part", "decoys"),
-    Field("related.hash", "keyword", "SHA-256 of the file that was examined", "media"),
+    Field("related.hash", "keyword", "SHA-256 of the file that was examined"),
     Field("user.name", "keyword", "who decided, suppressed or approved"),
-    Field("file.path", "keyword", "the media file as it was named", "media"),
-    Field("file.name", "keyword", "its name", "media"),
-    Field("file.size", "long", "its bytes", "media"),
-    Field("file.mime_type", "keyword", "its type", "media"),
-    Field("file.hash.sha256", "keyword", "its SHA-256", "media"),
+    Field("file.path", "keyword", "the file as it was named: printed, never kept or sent"),
+    Field("file.name", "keyword", "its name"),
+    Field("file.size", "long", "its bytes"),
+    Field("file.mime_type", "keyword", "its type"),
+    Field("file.hash.sha256", "keyword", "its SHA-256"),
 )
 _FINDING = (
     Field("cyberterr.finding.family", "keyword", "kind of attack: scan, beacon, …"),
@@ -155,18 +159,21 @@ _MEDIA = (
     Field("cyberterr.interval", "float", "low and high end of the score"),
     Field("cyberterr.media.kind", "keyword", "audio, image or video"),
     Field("cyberterr.media.seconds", "float", "length"),
-    Field("cyberterr.segments", "nested", "parts of the clip"),
-    Field("cyberterr.segments.start", "float", "seconds from the start of the clip"),
-    Field("cyberterr.segments.end", "float", "seconds from the start of the clip"),
-    Field("cyberterr.segments.score", "float", "score of that part"),
-    Field("cyberterr.evidence", "nested", "what each detector says"),
+    Field("cyberterr.segments", "object", "parts of the clip: start, end (seconds), score"),
     Field("cyberterr.evidence.head", "keyword", "which detector"),
+    Field("cyberterr.evidence.model", "keyword", "which model, with its version"),
+    Field("cyberterr.evidence.answer", "keyword", "what it says alone"),
     Field("cyberterr.evidence.score", "float", "its score"),
     Field("cyberterr.evidence.interval", "float", "low and high end of it"),
-    Field("cyberterr.evidence.error", "float", "its measured error"),
+    Field("cyberterr.evidence.rates", "object", "its measured errors: what, hits, trials, data"),
+    Field("cyberterr.evidence.reason", "object", "what it saw: en, fr"),
+    Field("cyberterr.evidence.calibration", "object", "which calibration was used: en, fr"),
+    Field("cyberterr.evidence.segments", "object", "its timeline"),
+    Field("cyberterr.evidence.bands", "object", "what the model looked at"),
     Field("cyberterr.models", "keyword", "models that judged, with their versions"),
     Field("cyberterr.provenance", "flattened", "what the file says of its origin (C2PA)"),
-    Field("cyberterr.limits", "object", "what could not be examined: en, fr"),
+    Field("cyberterr.limits", "object", "what could not be examined: code, text, decisive"),
+    Field("cyberterr.quality", "object", "what the quality gate measured"),
 )
 _DECOYS = (
     Field("cyberterr.decoy.id", "keyword", "which decoy or honeytoken"),
@@ -197,7 +204,7 @@ FIELDS: tuple[Field, ...] = (
     *_FINDING,
     *_DECISION,
     *_HEALTH,
-    *(field._replace(since="media") for field in _MEDIA),
+    *_MEDIA,
     *(field._replace(since="decoys") for field in _DECOYS),
     *(field._replace(since="playbooks") for field in _PLAYBOOKS),
 )

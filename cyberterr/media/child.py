@@ -147,8 +147,15 @@ def _decode(file: BinaryIO, size: int, pipe: int, bounds: Bounds) -> None:
             raise Unfit("it has a sound track, but no sound in it could be decoded")
         _send(pipe, pending, bounds)
         expected = stream.duration * float(stream.time_base or 0) if stream.duration else 0.0
-        cut = bool(damaged) or decoded < 0.98 * expected - 0.5
+        cut = bool(damaged) or decoded < 0.98 * expected - 0.5 or _riff_is_cut(file, size)
         _tell(pipe, Say.NATIVE, native.told(damaged=len(damaged), cut=cut))
+
+
+def _riff_is_cut(file: BinaryIO, size: int) -> bool:
+    """Whether a WAV file says it is longer than it is; FFmpeg takes the shorter for the truth."""
+    file.seek(0)
+    head = file.read(8)
+    return head[:4] == b"RIFF" and size < int.from_bytes(head[4:], "little") < 0xFFFFFFFF
 
 
 def _opened(file: Part) -> InputContainer:

@@ -1,0 +1,316 @@
+"""From files to verdicts, the whole path in one file: decode, gate, listen, judge, weigh, keep."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from cyberterr import content
+from cyberterr.config import Settings, home
+from cyberterr.contracts.documents import to_ecs
+from cyberterr.contracts.examiner import RATE, Clip, Examiner, Model, Window
+from cyberterr.contracts.finding import Finding, Measure
+from cyberterr.contracts.media import Evidence, Limit, Media
+from cyberterr.contracts.store import Store
+from cyberterr.errors import (
+    SEVEREST_FIRST,
+    CyberterrError,
+    MissingPartError,
+    SourceError,
+    StoreError,
+)
+from cyberterr.media import decode, listening, metadata
+from cyberterr.media.gate import Gate
+from cyberterr.media.sandbox import Bounds
+from cyberterr.pipeline import verdict
+from cyberterr.pipeline.forward import flush
+from cyberterr.pipeline.models import models
+from cyberterr.pipeline.upkeep import clean, tell
+from cyberterr.report import media_terminal
+from cyberterr.store.revisions import as_kept
+
+show = media_terminal.show
+
+STDIN = "-"
+MOST_STDIN = 4 << 30
+"""bytes taken from standard input, which is kept on disk while it is examined"""
+LOUDEST = 8
+
+
+class Verified(NamedTuple):
+    """One file that was examined."""
+
+    name: str
+    """as it was named"""
+    finding: Finding
+    loudest: tuple[Window, ...]
+    """windows with the highest scores, worst first"""
+
+
+class Failed(NamedTuple):
+    """One file that could not be examined."""
+
+    name: str
+    error: CyberterrError
+
+
+@dataclass
+class Progress:
+    """How far a call is; filled while it runs."""
+
+    files: int = 0
+    done: int = 0
+    name: str = ""
+    heard_s: float = 0.0
+    """seconds of sound of the present file"""
+    total_s: float | None = None
+    warnings: list[str] = field(default_factory=list)
+    errors: list[CyberterrError] = field(default_factory=list)
+    """of the store: what was said is not lost by them"""
+
+
+def verify(
+    paths: Sequence[str],
+    settings: Settings,
+    store: Store | None,
+    progress: Progress,
+    *,
+    keep_evidence: bool = False,
+    heard: Callable[[np.ndarray], None] | None = None,
+) -> Iterator[Verified | Failed]:
+    """Examine every file of *paths* (files, folders, `-`), one after the other.
+
+    Args:
+        paths: as a person named them.
+        settings: `[media]`, and the sensor's name.
+        store: keeps the findings; None keeps nothing.
+        progress: filled while the iterator runs.
+        keep_evidence: keep a copy of each examined file in the data folder, by its SHA-256.
+        heard: takes every block of sound (n,) as it comes, for pictures.
+
+    Raises:
+        MissingPartError: a model is refused.
+    """
+    opened = models(Path(settings.media.models) if settings.media.models else None)
+    listeners = [
+        (examiner, [model for model in opened if model.card.detector == examiner.card.id])
+        for examiner in content.examiners()
+        if "audio" in examiner.card.kinds
+    ]
+    if len({(model.card.window_s, model.card.hop_s) for model in opened}) > 1:
+        raise MissingPartError(
+            "the models listen to windows of different lengths, and cannot vote together",
+            hint="keep models of one length in [media] models",
+        )
+    if store is not None:
+        clean(store, settings, progress.warnings.append)
+    names = list(files(paths))
+    progress.files = len(names)
+    for name in names:
+        progress.name, progress.heard_s, progress.total_s = name, 0.0, None
+        try:
+            with _source(name) as source:
+                result = _examine(name, source, settings, listeners, progress, heard)
+                if keep_evidence and result.finding.media:
+                    _keep(source, result.finding.media.sha256)
+            yield _stored(result, store, progress)
+        except CyberterrError as error:
+            yield Failed(name, error)
+        progress.done += 1
+    if store is not None:
+        tell(store, settings, progress.warnings.append)
+        flush(store, settings.elastic, progress.warnings.append)
+
+
+def document(each: Verified | Failed) -> dict[str, Any]:
+    """What other programs read of one file: the ECS event, or why there is none."""
+    if isinstance(each, Failed):
+        error = {"code": str(each.error.exit_code), "message": each.error.message}
+        return {"file": {"path": each.name}, "error": error}
+    event = to_ecs(each.finding)
+    event["file"]["path"] = each.name
+    return event
+
+
+def exit_code(errors: Sequence[CyberterrError]) -> int:
+    """The severest of what happened."""
+    codes = {error.exit_code for error in errors}
+    return next((code for code in SEVEREST_FIRST if code in codes), 0)
+
+
+def files(paths: Sequence[str]) -> Iterator[str]:
+    """Every file of *paths*: folders are read to their depths, in the order of names."""
+    for path in paths:
+        if path != STDIN and Path(path).is_dir():
+            inside = (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
+            yield from sorted(str(each) for each in inside if each.is_file())
+        else:
+            yield path
+
+
+@contextlib.contextmanager
+def _source(name: str) -> Iterator[BinaryIO]:
+    """Open *name*, or standard input as a file without a name that goes when it is closed."""
+    if name == STDIN:
+        with tempfile.TemporaryFile(buffering=0) as spool:
+            left = MOST_STDIN
+            while block := sys.stdin.buffer.read(min(1 << 20, left)):
+                spool.write(block)
+                left -= len(block)
+            if not left:
+                raise SourceError("standard input is longer than 4 GiB", where=name)
+            yield spool
+        return
+    try:
+        # Not blocking: a named pipe that nobody writes to must not hold us.
+        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:  # the latter: a NUL in the name
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise SourceError(f"it cannot be read: {why}", where=name) from None
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise SourceError(
+                "it is no ordinary file", hint="name a file, a folder, or -", where=name
+            )
+        yield file
+
+
+def _examine(
+    name: str,
+    source: BinaryIO,
+    settings: Settings,
+    listeners: Sequence[tuple[Examiner, Sequence[Model]]],
+    progress: Progress,
+    heard: Callable[[np.ndarray], None] | None,
+) -> Verified:
+    bounds = Bounds(seconds=settings.media.longest_hours * 3600)
+    with decode.opened(source, name=name, bounds=bounds) as recording:
+        progress.total_s = recording.container.seconds
+        gate = Gate(recording.container)
+
+        def blocks() -> Iterator[np.ndarray]:
+            for block in recording.blocks():
+                progress.heard_s += block.size / RATE
+                if heard:
+                    heard(block)
+                yield block
+
+        listening_to = [
+            Listening(examiner, model) for examiner, owned in listeners for model in owned
+        ]
+        cards = [each.model.card for each in listening_to]
+        window_s, hop_s = (cards[0].window_s, cards[0].hop_s) if cards else (4.0, 2.0)
+        least_s = min((card.least_s for card in cards), default=1.0)
+        for part in listening.windows(
+            blocks(), gate, window_s=window_s, hop_s=hop_s, least_s=least_s
+        ):
+            for each in listening_to:
+                each.add(part)
+        measures, limits = gate.quality(recording.native)
+        evidence = tuple(
+            each.judge(recording.native.seconds, measures, limits) for each in listening_to
+        )
+        provenance = metadata.told(recording.container, recording.provenance)
+        answer, chosen, all_limits = verdict.weighed(evidence, limits, provenance)
+        media = Media(
+            kind="audio",
+            sha256=recording.sha256(),
+            name=Path(name).name if name != STDIN else "",
+            size=recording.size,
+            mime=recording.container.mime,
+            seconds=round(recording.native.seconds, 3),
+            answer=answer,
+            score=chosen.score if chosen else None,
+            interval=chosen.interval if chosen else None,
+            evidence=evidence,
+            quality=measures,
+            limits=all_limits,
+            provenance=provenance,
+            models=tuple(each.model.name for each in listening_to),
+        )
+    card = listeners[0][0].card
+    now = dt.datetime.now(dt.UTC)
+    found = verdict.finding(media, card, chosen, now, settings.site.sensor)
+    loudest = next((e.loudest for e in listening_to if chosen and e.model.name == chosen.model), ())
+    return Verified(name, found, tuple(loudest))
+
+
+class Listening:
+    """One model listens to one recording."""
+
+    def __init__(self, examiner: Examiner, model: Model) -> None:
+        self.examiner, self.model = examiner, model
+        self.loudest: list[Window] = []
+        self._scores: list[float] = []
+        self._raw: list[np.ndarray] = []
+        self._starts: list[np.ndarray] = []
+
+    def add(self, part: listening.Windows) -> None:
+        """Measure some windows; keep the few that score highest."""
+        raw = self.examiner.measure(part.samples, self.model)
+        self._raw.append(raw)
+        self._starts.append(part.starts)
+        both = zip(self._scores, self.loudest, strict=True)
+        new = zip(raw.tolist(), part.starts.tolist(), part.samples, strict=True)
+        found = [*both, *((score, Window(start=at, samples=wave)) for score, at, wave in new)]
+        found.sort(key=lambda pair: (-pair[0], pair[1].start))
+        self._scores = [score for score, _ in found[:LOUDEST]]
+        # A copy: a view would keep the whole block in memory.
+        self.loudest = [
+            Window(start=window.start, samples=window.samples.copy())
+            for _, window in found[:LOUDEST]
+        ]
+
+    def judge(
+        self, seconds: float, quality: tuple[Measure, ...], limits: tuple[Limit, ...]
+    ) -> Evidence:
+        """What this model says of the whole."""
+        raw = np.concatenate(self._raw) if self._raw else np.empty(0, np.float32)
+        clip = Clip(
+            kind="audio",
+            seconds=seconds,
+            starts=np.concatenate(self._starts) if self._starts else np.empty(0),
+            loudest=self.loudest,
+            quality=quality,
+            limits=limits,
+        )
+        return self.examiner.judge(raw, clip, self.model)
+
+
+def _stored(result: Verified, store: Store | None, progress: Progress) -> Verified:
+    """*result* as *store* numbers it; a store that fails is an error and loses nothing."""
+    if store is None:
+        return result
+    try:
+        kept = store.latest([result.finding.id]).get(result.finding.id)
+        new = as_kept(verdict.again(result.finding, kept))
+        numbered = store.put([new])
+    except StoreError as error:
+        progress.errors = [error]  # a store that fails for every file is one error
+        return result
+    return result._replace(finding=numbered[0] if numbered else kept or new)
+
+
+def _keep(source: BinaryIO, sha256: str) -> None:
+    """A copy of *source* in the data folder, readable by its owner only."""
+    folder = home() / "evidence"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / sha256
+    if path.exists():
+        return
+    source.seek(0)
+    descriptor, part = tempfile.mkstemp(dir=folder)
+    with os.fdopen(descriptor, "wb") as file:
+        shutil.copyfileobj(source, file, 1 << 20)
+    Path(part).replace(path)
