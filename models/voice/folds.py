@@ -1,8 +1,8 @@
 """What is left out together when the model is measured: families of generators and their corpora.
 
 A partition divides all clips into folds. The test side of a fold holds a group of generators and a
-group of corpora with every genuine clip of theirs; the training side holds no generator and no corpus
-of the test side. Each clip is on the test side once per partition.
+group of corpora with every genuine clip of theirs; the training side holds no generator and no
+corpus of the test side. Each clip is on the test side once per partition.
 """
 
 from __future__ import annotations
@@ -66,9 +66,14 @@ def read_manifest(folder: Path) -> list[Clip]:
         ]
 
 
-def _deal(names: list[str], sizes: dict[str, int], hands: int, dice: np.random.Generator,
-          held: dict[str, int] | None = None) -> dict[str, int]:  # fmt: skip
-    """Deal names to hands, large ones first, each to the hand with the least so far (random ties)."""
+def _deal(
+    names: list[str],
+    sizes: dict[str, int],
+    hands: int,
+    dice: np.random.Generator,
+    held: dict[str, int] | None = None,
+) -> dict[str, int]:
+    """Deal names to hands, large ones first, each to the hand with the least so far."""
     dealt = dict(held or {})
     load = np.zeros(hands)
     for name, hand in dealt.items():

@@ -1,7 +1,6 @@
-"""From waveform to score, in torch operations that export to one ONNX graph.
+"""From waveform to log bands, in torch operations that export to one ONNX graph.
 
-The same modules train and ship. Window statistics are weighted by a soft speech mask and taken after
-the mean of every band over time is removed, so that microphone, room and gain count for little.
+The same modules train and ship.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from torch.nn import functional
 RATE = 16_000
 HOP = 128  # 8 ms
 SIZE = 4 * HOP  # Hann window of 32 ms
-LAGS = (1, 2, 4, 8, 16, 32)  # frames: 8 to 256 ms
 FLOOR = 10**-7.5  # of the mean band power: what an inaudible re-encode changes lies below it
 
 
@@ -26,12 +24,6 @@ def linear_filters(bands: int, low: float = 62.5, high: float = 8_000.0) -> Tens
     step = edges[1] - edges[0]
     filters = (1 - (hertz - edges[None, 1:-1]).abs() / step).clamp(min=0)
     return filters / filters.sum(0, keepdim=True)
-
-
-def cosine_basis(bands: int, count: int) -> Tensor:
-    """Orthonormal DCT-II, shape (bands, count), without the constant term."""
-    angle = math.pi / bands * (torch.arange(bands)[:, None] + 0.5) * torch.arange(1, count + 1)
-    return math.sqrt(2 / bands) * torch.cos(angle)
 
 
 class PowerSpectrum(nn.Module):
@@ -100,76 +92,3 @@ def speech_mask(power: Tensor) -> Tensor:
     ratio = torch.log10(energy / (energy.mean(1, keepdim=True) + 1e-12) + 1e-9) * 10
     weight = torch.sigmoid((ratio + 25) / 2)
     return weight / weight.sum(1, keepdim=True)
-
-
-def _mean(value: Tensor, weight: Tensor) -> Tensor:
-    return (value * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
-
-
-def _spread(value: Tensor, weight: Tensor) -> Tensor:
-    centred = value - _mean(value, weight)
-    return 0.5 * torch.log(_mean(centred**2, weight)[:, 0] + 1e-4)
-
-
-class Statistics(nn.Module):
-    """Fixed statistics of one window: how each band moves, not how loud it is.
-
-    In order: spread, skewness and kurtosis of 40 bands; structure function (mean square change over
-    8 to 256 ms, the modulation spectrum in another form) of 20 bands; spread of 30 cepstral
-    coefficients (LFCC) and of their first and second differences; correlations between 20 bands, at
-    once and 3 frames apart; tonality (arithmetic over geometric mean of the bins) of 16 bands, mean
-    and spread; fine structure of the mean spectrum (80 bands, its smooth part removed).
-    """
-
-    dct: Tensor
-    pairs: Tensor
-    blur: Tensor
-    GROUPS = {
-        "moments": 120, "structure": 120, "cepstra": 90, "correlation": 190, "lagged": 400,
-        "tonality": 32, "fine": 80,
-    }  # fmt: skip
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bands = LogBands(80)
-        self.register_buffer("dct", cosine_basis(80, 30))
-        self.register_buffer("pairs", torch.triu_indices(20, 20, 1))
-        distance = (torch.arange(80)[:, None] - torch.arange(80)).abs().float()
-        blur = torch.exp(-0.5 * (distance / 3) ** 2)
-        self.register_buffer("blur", torch.eye(80) - blur / blur.sum(0, keepdim=True))
-
-    def forward(self, power: Tensor) -> Tensor:
-        """Turn power (batch, frames, 257) into statistics (batch, sum of GROUPS)."""
-        weight = speech_mask(power)
-        log80 = self.bands(power)
-        batch, frames, _ = log80.shape
-        mean = _mean(log80, weight)
-        log80 = log80 - mean
-        log40 = log80.reshape(batch, frames, 40, 2).mean(3)
-        log20 = log80.reshape(batch, frames, 20, 4).mean(3)
-        out = []
-        square = _mean(log40**2, weight) + 1e-2
-        skew = (_mean(log40**3, weight) / square**1.5)[:, 0]
-        tail = (_mean(log40**4, weight) / square**2)[:, 0]
-        out += [0.5 * torch.log(square[:, 0]), skew, torch.log(tail + 0.1)]
-        for lag in LAGS:
-            both = (weight[:, lag:] * weight[:, :-lag]).sqrt() + 1e-9
-            change = _mean((log20[:, lag:] - log20[:, :-lag]) ** 2, both)[:, 0]
-            out.append(torch.log(change + 1e-3))
-        cepstra = log80 @ self.dct
-        first = cepstra[:, 2:] - cepstra[:, :-2]
-        second = first[:, 2:] - first[:, :-2]
-        out += [_spread(cepstra, weight), _spread(first, weight[:, 1:-1])]
-        out.append(_spread(second, weight[:, 2:-2]))
-        unit = log20 / (_mean(log20**2, weight) + 1e-2).sqrt()
-        now = (unit * weight).transpose(1, 2) @ unit
-        out.append(now[:, self.pairs[0], self.pairs[1]])
-        both = (weight[:, 3:] * weight[:, :-3]).sqrt()
-        later = (unit[:, 3:] * both / both.sum(1, keepdim=True)).transpose(1, 2) @ unit[:, :-3]
-        out.append(later.flatten(1))
-        floor = FLOOR * power.mean((1, 2), keepdim=True) + 1e-12
-        bins = power[:, :, 1:].reshape(batch, frames, 16, 16) + floor[..., None]
-        tone = torch.log(bins.mean(3)) - torch.log(bins).mean(3)
-        out += [_mean(tone, weight)[:, 0], _spread(tone, weight)]
-        out.append(mean[:, 0] @ self.blur)
-        return torch.cat(out, 1)
