@@ -46,6 +46,60 @@ def network(
         _show(scores)
 
 
+@evaluate.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--left-out",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE.csv[.gz]",
+    help="Scores of these files by models that knew neither their source nor their corpus.",
+)
+@click.option(
+    "--as-shipped", is_flag=True, help="Run the shipped model, though it was trained on the files."
+)
+@click.option("--conditions", is_flag=True, help="Also after codecs, noise, a telephone, a room.")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True
+)
+@click.option("-q", "--quiet", is_flag=True, help="Do not say what is going on.")
+@config_option
+@debug_option
+@handle_errors
+def audio(
+    folder: Path,
+    left_out: Path | None,
+    as_shipped: bool,
+    conditions: bool,
+    form: Literal["table", "json"],
+    quiet: bool,
+    settings_file: Path | None,
+) -> None:
+    """Judge the recordings of FOLDER (MANIFEST.csv: file, label, generator, corpus, language)."""
+    from cyberterr import config
+    from cyberterr.pipeline.evaluate_audio import evaluate_audio
+
+    def told(name: str) -> None:
+        if not quiet:
+            say(name)
+
+    measured = evaluate_audio(
+        folder,
+        config.load(settings_file),
+        told,
+        left_out=left_out,
+        as_shipped=as_shipped,
+        conditions=conditions,
+    )
+    if form == "json":
+        tables = [table.document() for table in measured.tables]
+        click.echo(json.dumps({"tables": tables, "notes": measured.notes}, indent=2))
+        return
+    for table in measured.tables:
+        click.echo(table.markdown())
+    for note in measured.notes:
+        click.echo(f"- {note}")
+
+
 def _show(scores: Scores) -> None:
     from rich.table import Table
 

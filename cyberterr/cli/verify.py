@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--format", "output", type=click.Choice(["table", "json"]), default="table")
 @click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write FILE.html or FILE.pdf: one file that opens offline.",
+)
+@click.option(
     "--keep-evidence", is_flag=True, help="Keep a copy of each file in the data folder's evidence/."
 )
 @click.option("--no-store", is_flag=True, help="Keep nothing.")
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
 def verify(
     files: tuple[str, ...],
     output: Literal["table", "json"],
+    report: Path | None,
     keep_evidence: bool,
     no_store: bool,
     quiet: bool,
@@ -59,8 +65,11 @@ def verify(
     from cyberterr import config
     from cyberterr.pipeline import verify as pipeline
     from cyberterr.pipeline.findings import open_store
+    from cyberterr.pipeline.scan import check_report
 
     settings = config.load(settings_file)
+    if report:
+        check_report(report, (".html", ".htm", ".pdf"))
     progress = pipeline.Progress()
     verified: list[Verified] = []
     failed: list[Failed] = []
@@ -70,13 +79,17 @@ def verify(
             store = open_store(store_url, settings)
             stack.callback(store.close)
         stack.enter_context(watched(progress, quiet=quiet))
-        for each in pipeline.verify(files, settings, store, progress, keep_evidence=keep_evidence):
+        for each in pipeline.verify(
+            files, settings, store, progress, keep_evidence=keep_evidence, picture=bool(report)
+        ):
             if output == "json":
                 click.echo(msgspec.json.encode(pipeline.document(each)))
             if isinstance(each, pipeline.Failed):
                 failed.append(each)
             else:
-                verified.append(each._replace(loudest=()))
+                verified.append(each if report else each._replace(loudest=()))
+    if report:
+        pipeline.report(report, verified, settings, lang)
     if output == "table":
         pipeline.show([each.finding for each in verified], console(), lang)
     errors = [*(each.error for each in failed), *progress.errors]

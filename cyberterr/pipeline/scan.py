@@ -59,13 +59,16 @@ class Result(NamedTuple):
         return USAGE if USAGE in codes and severest in (0, FOUND) else severest
 
 
-def check_report(path: Path) -> None:
-    """See before a long scan whether a report could be written to *path*.
+def check_report(path: Path, endings: Sequence[str] = ()) -> None:
+    """See before the work whether a report could be written to *path*.
 
     Raises:
-        UsageError: there is no such folder, it may not be written, or *path* is no ordinary file.
+        UsageError: there is no such folder, it may not be written, *path* is no ordinary file, or
+            it has none of the *endings*.
     """
-    if path.exists() and not path.is_file():
+    if endings and path.suffix.lower() not in endings:
+        why = f"its name must end in {' or '.join(endings)}"
+    elif path.exists() and not path.is_file():
         why = "it is no ordinary file"
     elif not path.parent.is_dir():
         why = f"there is no folder {path.parent}"

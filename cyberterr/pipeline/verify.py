@@ -9,7 +9,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -37,7 +37,9 @@ from cyberterr.pipeline import verdict
 from cyberterr.pipeline.forward import flush
 from cyberterr.pipeline.models import models
 from cyberterr.pipeline.upkeep import clean, tell
-from cyberterr.report import media_terminal
+from cyberterr.report import media_html, media_terminal
+from cyberterr.report.spectrogram import Builder, Spectrogram
+from cyberterr.report.text import Lang
 from cyberterr.store.revisions import as_kept
 
 show = media_terminal.show
@@ -56,6 +58,8 @@ class Verified(NamedTuple):
     finding: Finding
     loudest: tuple[Window, ...]
     """windows with the highest scores, worst first"""
+    spectrogram: Spectrogram | None
+    """of the whole, where a report was asked for"""
 
 
 class Failed(NamedTuple):
@@ -87,7 +91,7 @@ def verify(
     progress: Progress,
     *,
     keep_evidence: bool = False,
-    heard: Callable[[np.ndarray], None] | None = None,
+    picture: bool = False,
 ) -> Iterator[Verified | Failed]:
     """Examine every file of *paths* (files, folders, `-`), one after the other.
 
@@ -97,7 +101,7 @@ def verify(
         store: keeps the findings; None keeps nothing.
         progress: filled while the iterator runs.
         keep_evidence: keep a copy of each examined file in the data folder, by its SHA-256.
-        heard: takes every block of sound (n,) as it comes, for pictures.
+        picture: draw spectrograms, for a report.
 
     Raises:
         MissingPartError: a model is refused.
@@ -121,7 +125,7 @@ def verify(
         progress.name, progress.heard_s, progress.total_s = name, 0.0, None
         try:
             with _source(name) as source:
-                result = _examine(name, source, settings, listeners, progress, heard)
+                result = _examine(name, source, settings, listeners, progress, picture)
                 if keep_evidence and result.finding.media:
                     _keep(source, result.finding.media.sha256)
             yield _stored(result, store, progress)
@@ -192,18 +196,19 @@ def _examine(
     settings: Settings,
     listeners: Sequence[tuple[Examiner, Sequence[Model]]],
     progress: Progress,
-    heard: Callable[[np.ndarray], None] | None,
+    picture: bool,
 ) -> Verified:
     bounds = Bounds(seconds=settings.media.longest_hours * 3600)
     with decode.opened(source, name=name, bounds=bounds) as recording:
         progress.total_s = recording.container.seconds
         gate = Gate(recording.container)
+        drawing = Builder() if picture else None
 
         def blocks() -> Iterator[np.ndarray]:
             for block in recording.blocks():
                 progress.heard_s += block.size / RATE
-                if heard:
-                    heard(block)
+                if drawing:
+                    drawing.add(block)
                 yield block
 
         listening_to = [
@@ -243,7 +248,20 @@ def _examine(
     now = dt.datetime.now(dt.UTC)
     found = verdict.finding(media, card, chosen, now, settings.site.sensor)
     loudest = next((e.loudest for e in listening_to if chosen and e.model.name == chosen.model), ())
-    return Verified(name, found, tuple(loudest))
+    return Verified(name, found, tuple(loudest), drawing.picture() if drawing else None)
+
+
+def report(path: Path, verified: Sequence[Verified], settings: Settings, lang: Lang) -> None:
+    """Write the verdicts to *path*, `.html` or `.pdf`.
+
+    Raises:
+        CyberterrError: as for `media_html.write`.
+    """
+    items = [
+        media_html.Examined(finding=each.finding, spectrogram=each.spectrogram, listen=each.loudest)
+        for each in verified
+    ]
+    media_html.write(path, items, settings.site, lang)
 
 
 class Listening:

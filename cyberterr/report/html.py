@@ -17,7 +17,7 @@ from cyberterr.report import pictures, text, words
 from cyberterr.report.text import Lang
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment, Template
 
 LIMITS_SHOWN = 5
 """the losses of this scan come first; a click, or paper, shows all"""
@@ -33,7 +33,15 @@ def write(path: Path, findings: Sequence[Finding], run: Run, lang: Lang = "en") 
         UsageError: *path* lies in no folder, may not be written, or is no ordinary file.
         CyberterrError: the disk is full or fails.
     """
-    page = render(findings, run, lang)
+    written(path, render(findings, run, lang).encode())
+
+
+def written(path: Path, content: bytes) -> None:
+    """Write *content* to *path*, whole or not at all.
+
+    Raises:
+        UsageError, CyberterrError: as for `write`.
+    """
     # Beside the target, because a rename is only atomic within one file system.
     part = path.parent / f".cyberterr-{secrets.token_hex(6)}.part"
     try:
@@ -43,8 +51,8 @@ def write(path: Path, findings: Sequence[Finding], run: Run, lang: Lang = "en") 
                 hint="name a file, for example report.html",
                 where=str(path),
             )
-        with part.open("x", encoding="utf-8") as file:
-            file.write(page)
+        with part.open("xb") as file:
+            file.write(content)
         part.replace(path)
     except OSError as error:
         raise _explained(error, path) from None
@@ -84,6 +92,11 @@ def render(findings: Sequence[Finding], run: Run, lang: Lang = "en") -> str:
 
 @cache
 def _template() -> Template:
+    return environment().get_template("report.html.jinja")
+
+
+def environment() -> Environment:
+    """Templates of this folder; what they print is escaped, and made plain where it is text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -91,7 +104,7 @@ def _template() -> Template:
         ready = isinstance(value, Markup) or not isinstance(value, str)
         return value if ready else text.plain(str(value))
 
-    environment = Environment(
+    return Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
@@ -99,7 +112,6 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.jinja")
 
 
 def _explained(error: OSError, path: Path) -> CyberterrError:

@@ -34,6 +34,50 @@ WORDS = {
         "cyberterr findings decide {id} records what you conclude",
         "cyberterr findings decide {id} enregistre votre conclusion",
     ),
+    "language": Text("English", "Français"),
+    "person": Text(
+        "This page explains; a person decides. No verdict is proof by itself, and no sign found "
+        "proves nothing.",
+        "Cette page explique ; une personne décide. Aucun verdict n’est une preuve à lui seul, et "
+        "l’absence d’indice ne prouve rien.",
+    ),
+    "spectrogram": Text("Spectrogram", "Spectrogramme"),
+    "spectrogram_note": Text(
+        "Time from left to right, pitch from bottom to top, loudness as brightness. Framed: the "
+        "parts with the highest scores. A picture convinces more than it proves: mind the measured "
+        "errors above.",
+        "Le temps de gauche à droite, la hauteur de bas en haut, l’intensité en clarté. Encadrés : "
+        "les passages aux scores les plus élevés. Une image convainc plus qu’elle ne prouve : "
+        "tenez compte des erreurs mesurées ci-dessus.",
+    ),
+    "seconds_axis": Text("time (seconds, or min:s)", "temps (secondes, ou min:s)"),
+    "khz_axis": Text("kHz", "kHz"),
+    "listen": Text("Listen to these parts", "Écouter ces passages"),
+    "listen_paper": Text(
+        "The HTML report plays these parts.", "Le rapport HTML permet d’écouter ces passages."
+    ),
+    "looked_at": Text("What the model looked at", "Ce que le modèle a regardé"),
+    "looked_at_note": Text(
+        "In the part with the highest score. Upper stripe: where eight of ten genuine recordings "
+        "lie; lower stripe: synthetic ones; bar: this recording. Weight: how far the score falls "
+        "when the band is taken away. Mind the measured errors above.",
+        "Dans le passage au score le plus élevé. Bande du haut : huit enregistrements authentiques "
+        "sur dix ; bande du bas : synthétiques ; trait : cet enregistrement. Poids : baisse du "
+        "score quand la bande est retirée. Tenez compte des erreurs mesurées ci-dessus.",
+    ),
+    "level": Text("Level", "Niveau"),
+    "beside": Text("Beside genuine and synthetic", "Face à l’authentique et au synthétique"),
+    "weight": Text("Weight", "Poids"),
+    "submitted": Text("First submitted", "Première soumission"),
+    "conclusion": Text("Conclusion of a named person", "Conclusion d’une personne désignée"),
+    "conclusion_note": Text(
+        "The tool proposes. Only what is written here is a conclusion.",
+        "L’outil propose. Seul ce qui est écrit ici est une conclusion.",
+    ),
+    "name_function": Text("Name and function", "Nom et fonction"),
+    "date": Text("Date", "Date"),
+    "concluded": Text("Conclusion", "Conclusion"),
+    "signature": Text("Signature", "Signature"),
     "none": Text("No file could be examined.", "Aucun fichier n’a pu être examiné."),
     "files": Text("files examined", "fichiers examinés"),
 }

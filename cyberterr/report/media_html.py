@@ -1,0 +1,164 @@
+"""Verdicts on one page that opens offline, or on paper: evidence in pictures, limits first."""
+
+from __future__ import annotations
+
+import base64
+import io
+import secrets
+import wave
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cyberterr.contracts.examiner import RATE, Window
+from cyberterr.contracts.finding import Finding
+from cyberterr.contracts.media import Band, Media
+from cyberterr.contracts.site import Site
+from cyberterr.errors import MissingPartError, UsageError
+from cyberterr.report import media_words as words
+from cyberterr.report import spectrogram, text
+from cyberterr.report.html import environment, written
+from cyberterr.report.spectrogram import Spectrogram
+from cyberterr.report.text import Lang
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from markupsafe import Markup
+
+MARKED = 8
+"""segments that can be listened to"""
+DB_RANGE = 70.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """A verdict with what a page shows beside it."""
+
+    finding: Finding
+    spectrogram: Spectrogram | None = None
+    listen: tuple[Window, ...] = ()
+    """windows with the highest scores, worst first"""
+
+    @property
+    def media(self) -> Media:
+        """The verdict itself."""
+        assert isinstance(self.finding.media, Media)  # noqa: S101 - only such are shown
+        return self.finding.media
+
+
+def write(path: Path, items: Sequence[Examined], site: Site, lang: Lang = "en") -> None:
+    """Write the report of *items* to *path*, `.html` or `.pdf`, whole or not at all.
+
+    Raises:
+        UsageError: *path* ends otherwise, or cannot be written.
+        MissingPartError: a PDF is asked for, and the library that sets it is not installed.
+    """
+    if path.suffix.lower() == ".pdf":
+        written(path, _pdf(render(items, site, lang, languages=(lang,))))
+    elif path.suffix.lower() in (".html", ".htm"):
+        written(path, render(items, site, lang).encode())
+    else:
+        raise UsageError("a report is .html or .pdf", hint="--report verdict.html", where=str(path))
+
+
+def render(
+    items: Sequence[Examined],
+    site: Site,
+    lang: Lang = "en",
+    *,
+    languages: tuple[Lang, ...] = ("en", "fr"),
+) -> str:
+    """The page as text; every text of a finding may come from an attacker and is escaped."""
+    ordered = sorted(items, key=lambda item: item.finding.rank())
+    names: dict[str, Any] = {
+        "items": ordered,
+        "site": site,
+        "first_lang": lang,
+        "languages": languages,
+        "words": words,
+        "word": words.word,
+        "t": text,
+        "marked": _marked,
+        "listen": _listen,
+        "picture": _picture,
+        "band": _band,
+        "nonce": secrets.token_hex(4),
+    }
+    return _template().render(names)
+
+
+def _marked(item: Examined) -> list[Window]:
+    """The windows that can be listened to, in the order of time."""
+    chosen = item.listen[: MARKED if item.media.answer != "no_sign_found" else 1]
+    return sorted(chosen, key=lambda window: window.start)
+
+
+def _picture(item: Examined, lang: Lang) -> Markup:
+    from markupsafe import Markup
+
+    if item.spectrogram is None:
+        return Markup()
+    marked = [(w.start, w.start + w.samples.size / RATE) for w in _marked(item)]
+    names = (words.word("seconds_axis", lang), words.word("khz_axis", lang))
+    return Markup(spectrogram.drawn(item.spectrogram, marked, names))  # noqa: S704 - numbers and our own words
+
+
+def _listen(window: Window) -> str:
+    """The sound of *window* as a `data:` URI."""
+    import numpy as np
+
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        out.writeframes(np.clip(window.samples * 32767, -32768, 32767).astype("<i2").tobytes())
+    return "data:audio/wav;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _band(band: Band) -> Markup:
+    """Where a band lies beside genuine (above) and synthetic (below) speech, as a small picture."""
+    from markupsafe import Markup
+
+    def at(value: float) -> float:
+        return 150 * min(max((value + DB_RANGE) / DB_RANGE, 0.0), 1.0)
+
+    def stripe(ends: tuple[float, float], y: int, kind: str) -> str:
+        left, right = at(ends[0]), at(ends[1])
+        return (
+            f'<rect class="{kind}" x="{left:.1f}" y="{y}" width="{max(right - left, 2):.1f}" '
+            'height="7"/>'
+        )
+
+    return Markup(  # noqa: S704 - numbers only
+        '<svg class="where" viewBox="0 0 150 18" aria-hidden="true">'
+        f"{stripe(band.genuine, 1, 'genuine')}{stripe(band.synthetic, 10, 'synthetic')}"
+        f'<rect class="here" x="{at(band.value) - 1:.1f}" y="0" width="2" height="18"/></svg>'
+    )
+
+
+def _pdf(page: str) -> bytes:
+    def refuse(url: str, *_: object, **__: object) -> dict[str, object]:
+        if url.startswith("data:"):
+            fetched: dict[str, object] = weasyprint.default_url_fetcher(url)
+            return fetched
+        raise ValueError("nothing is fetched for a report")
+
+    try:
+        import weasyprint
+    except OSError as error:  # the wheel is there, the library that sets text is not
+        raise MissingPartError(
+            f"a PDF cannot be made: {error}",
+            hint="sudo apt install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0, or ask "
+            "for .html",
+        ) from None
+    made = weasyprint.HTML(string=page, url_fetcher=refuse).write_pdf()
+    assert isinstance(made, bytes)  # noqa: S101 - without a target it gives bytes
+    return made
+
+
+@cache
+def _template() -> Template:
+    return environment().get_template("media.html.jinja")
