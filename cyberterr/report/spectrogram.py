@@ -111,10 +111,8 @@ def drawn(
         'preserveAspectRatio="none"/>'
     ]
     for khz in range(0, 9, 2):
-        y = HEIGHT - khz / 8 * HEIGHT
-        body.append(
-            f'<text x="{LEFT - 8}" y="{y + (4 if khz else 0):.0f}" text-anchor="end">{khz}</text>'
-        )
+        y = min(max(HEIGHT - khz / 8 * HEIGHT + 4, 24), HEIGHT)
+        body.append(f'<text x="{LEFT - 8}" y="{y:.0f}" text-anchor="end">{khz}</text>')
     for second in _ticks(picture.seconds):
         x = LEFT + second * scale
         body.append(
