@@ -88,8 +88,7 @@ class Voice:
 
         Parts: that at least k of n windows of a genuine recording reach `window_at` has the
         probability P(X ≥ k), X ~ Binomial(n, window_rate); n is what was tried, so a meeting of
-        four hours is not accused for its loudest minute. Windows overlap by half, so both k and n
-        are halved.
+        four hours is not accused for its loudest minute.
         """
         calibration = model.card.calibration
         if not raw.size:
@@ -99,7 +98,7 @@ class Voice:
         answer, reason = _answer(mean, calibration)
         standing_out = int((raw >= calibration.window_at).sum())
         if answer != "signs_of_synthesis" and raw.size >= FEW_WINDOWS:
-            chance = at_least(standing_out // 2, raw.size // 2, calibration.window_rate)
+            chance = at_least(standing_out, raw.size, calibration.window_rate)
             if chance < CHANCE:
                 answer, reason = "cannot_say", _parts(standing_out, raw.size)
         return Evidence(

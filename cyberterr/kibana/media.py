@@ -50,11 +50,10 @@ MEDIA = Dashboard(
     id="cyberterr-media",
     title=Text("Media desk", "Vérification des médias"),
     question=Text(
-        "For communications staff: what cyberterr said of submitted sound, pictures and film. "
-        "Empty until media verification is built: no part of cyberterr writes these fields yet.",
-        "Pour le service communication : ce que cyberterr a dit des sons, images et vidéos soumis. "
-        "Vide tant que la vérification des médias n’est pas construite : rien dans cyberterr "
-        "n’écrit encore ces champs.",
+        "For communications staff: what cyberterr said of submitted recordings. Pictures and film "
+        "are not examined yet.",
+        "Pour le service communication : ce que cyberterr a dit des enregistrements soumis. Les "
+        "images et les vidéos ne sont pas encore examinées.",
     ),
     controls=(TOWN,),
     days=30,

@@ -9,6 +9,8 @@ import unicodedata
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
+
 from cyberterr.contracts.detector import SAMPLE_SIZE
 from cyberterr.contracts.finding import Finding, Measure, Text
 from cyberterr.contracts.site import Site
@@ -156,7 +158,9 @@ def span(seconds: float, lang: Lang) -> str:
 
 
 def who(finding: Finding, site: Site, lang: Lang) -> str:
-    """Who acts on whom: `printer (10.0.0.7) → 198.51.100.9:443`."""
+    """Who acts on whom: `printer (10.0.0.7) → 198.51.100.9:443`; of a recording its name."""
+    if finding.media is not msgspec.UNSET:
+        return plain(finding.scope or "–")
     others = [a for a in dict.fromkeys(finding.related) if a not in (finding.actor, finding.victim)]
     if finding.victim:
         target = _with_port(finding, site)

@@ -90,5 +90,5 @@ def speech_mask(power: Tensor) -> Tensor:
     """
     energy = power[:, :, 2:].mean(2, keepdim=True)
     ratio = torch.log10(energy / (energy.mean(1, keepdim=True) + 1e-12) + 1e-9) * 10
-    weight = torch.sigmoid((ratio + 25) / 2)
+    weight = torch.sigmoid(((ratio + 25) / 2).clamp(min=-16))  # never 0, in silence neither
     return weight / weight.sum(1, keepdim=True)

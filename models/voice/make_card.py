@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from cyberterr.contracts.examiner import Calibration, band_levels
 from cyberterr.contracts.measure import Text
 from cyberterr.contracts.media import Rate
+from cyberterr.media.gate import Gate
+from cyberterr.media.measures import NativeMeasures
 from cyberterr.pipeline.calibration import Scored, fit, rates
 
 EDGES_HZ = (0, 500, 1000, 2000, 3000, 4000, 5000, 6000, 7000, 8000)
-DATA = "audio-dev 2026-11, families and corpora left out"
+DATA = "audio-dev 2026-11, families and corpora left out, clips that pass the quality gate"
 VERSION = "1"
 BLIND = (
     Text(
@@ -40,29 +42,39 @@ NAME = Text(
 )
 
 
-def left_out(folder: Path) -> list[Scored]:
-    """Clean clips in `left_out.csv.gz`: the mean over partitions of what left-out networks said."""
-    found: dict[str, list[dict[str, str]]] = {}
+def judged(data: Path) -> set[str]:
+    """Clips that pass the quality gate: of the others nothing is said, whatever they score."""
+    passed = set()
+    for name, wave in prepare.waves(data):
+        gate, native = Gate(prepare.PCM), NativeMeasures(copies.RATE)
+        gate.add(wave)
+        native.add(wave)
+        _, limits = gate.quality(native.told(damaged=0, cut=False))
+        if not any(limit.decisive for limit in limits):
+            passed.add(name)
+    return passed
+
+
+def left_out(folder: Path, chosen: set[str]) -> list[Scored]:
+    """Clips of *chosen* in `left_out.csv.gz`, as the first partition scored them."""
     with gzip.open(folder / "left_out.csv.gz", "rt", encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            if row["condition"] == "clean":
-                found.setdefault(row["file"], []).append(row)
-    return [
-        Scored(
-            raw=float(np.mean([float(row["score"]) for row in rows])),
-            synthetic=rows[0]["label"] == "spoof",
-            source=rows[0]["generator"] or rows[0]["corpus"],
-            corpus=rows[0]["corpus"],
-        )
-        for rows in found.values()
-    ]
+        return [
+            Scored(
+                raw=float(row["score"]),
+                synthetic=row["label"] == "spoof",
+                source=row["generator"] or row["corpus"],
+                corpus=row["corpus"],
+            )
+            for row in csv.DictReader(file)
+            if row["condition"] == "clean" and row["partition"] == "0" and row["file"] in chosen
+        ]
 
 
 def write(data: Path, clips: list[folds.Clip], here: Path) -> None:
     """Write `card.toml` and the list of what was trained on into *here*."""
     known = [hashlib.sha256((data / clip.file).read_bytes()).hexdigest()[:16] for clip in clips]
     (here / "trained_on.txt").write_text("".join(f"{each}\n" for each in sorted(known)))
-    rows = left_out(here)
+    rows = left_out(here, judged(data))
     calibration = fit(rows, NAME)
     genuine = sum(not clip.synthetic for clip in clips)
     generators = len({clip.generator for clip in clips if clip.synthetic})
@@ -75,7 +87,7 @@ def write(data: Path, clips: list[folds.Clip], here: Path) -> None:
         "graph": "weights.onnx",
         "sha256": hashlib.sha256((here / "weights.onnx").read_bytes()).hexdigest(),
         "window_s": 4.0,
-        "hop_s": 2.0,
+        "hop_s": prepare.HOP_S,
         "least_s": 1.0,
         "made_by": "python models/voice/train.py FOLDER --work DIR",
     }

@@ -21,8 +21,9 @@ from cyberterr.media.recording import Container
 
 FRAMES = 500  # of four seconds
 LONGEST_S = 12
+HOP_S = 4.0  # windows side by side: overlap costs twice and tells little more
 CONDITIONS = (*copies.CONDITIONS, "mp3_128k", "aac_128k")
-_PCM = Container(
+PCM = Container(
     mime="", format="", codec="pcm", bit_rate=None, rate=copies.RATE, channels=1, seconds=None,
     film=False, tracks=1,
 )  # fmt: skip
@@ -79,7 +80,7 @@ class _Windows(NamedTuple):
 
     def __call__(self, name: str, wave: copies.Wave) -> list[copies.Wave]:
         changed = copies.degrade(wave, self.kind, dice(name, self.kind))
-        cut = listening.windows([changed], Gate(_PCM), window_s=4.0, hop_s=2.0, least_s=1.0)
+        cut = listening.windows([changed], Gate(PCM), window_s=4.0, hop_s=HOP_S, least_s=1.0)
         return [window for part in cut for window in part.samples]
 
 

@@ -29,7 +29,7 @@ EPOCHS = 10
 BATCH = 48
 CROP = 250  # frames: 2 s, so that length tells nothing
 SEEDS = (0, 100)
-PARTITIONS = (0,)
+PARTITIONS = (0, 1)
 HERE = Path(__file__).parent
 
 
