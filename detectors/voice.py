@@ -178,8 +178,8 @@ def _answer(mean: float, calibration: Calibration) -> tuple[Answer, Text]:
             "prouve rien.",
         )
     return "cannot_say", Text(
-        "The voice lies between genuine and synthetic ones: both are as likely.",
-        "La voix se situe entre les voix authentiques et synthétiques : les deux sont plausibles.",
+        "The voice lies where genuine and synthetic ones overlap.",
+        "La voix se situe là où voix authentiques et synthétiques se confondent.",
     )
 
 

@@ -19,7 +19,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from cyberterr.contracts.examiner import RATE
-from cyberterr.media import sandbox, wire
+from cyberterr.media import provenance, sandbox, wire
 from cyberterr.media.measures import NativeMeasures
 from cyberterr.media.recording import Container
 from cyberterr.media.sandbox import Bounds
@@ -61,6 +61,7 @@ class Unfit(Exception):
 
 def warm() -> None:
     """Load what decoding loads on first use: behind closed doors no module can be read."""
+    provenance.warm()
     for kind in ("audio", "video", "subtitles"):
         importlib.import_module(f"av.{kind}.stream")
     sound = io.BytesIO()
@@ -81,13 +82,13 @@ def warm() -> None:
     msgspec.json.encode(native.told(damaged=0, cut=False))
 
 
-def run(file: BinaryIO, size: int, pipe: int, bounds: Bounds) -> None:
+def run(file: BinaryIO, size: int, pipe: int, bounds: Bounds, trust: str) -> None:
     """Tell *pipe* everything about *file*, whose first *size* bytes count; never raises."""
     sandbox.limit(bounds)
     sandbox.still_alive(bounds)
     sandbox.close_doors()
     try:
-        _decode(file, size, pipe, bounds)
+        _decode(file, size, pipe, bounds, trust)
     except Unfit as why:
         _refuse(pipe, str(why), f"cyberterr verify reads {ACCEPTED}")
     except (MemoryError, OSError, ValueError, av.FFmpegError) as error:
@@ -116,10 +117,14 @@ class Part:
         return self._file.tell()
 
 
-def _decode(file: BinaryIO, size: int, pipe: int, bounds: Bounds) -> None:
+def _decode(file: BinaryIO, size: int, pipe: int, bounds: Bounds, trust: str) -> None:
     with _opened(Part(file, size)) as source:
         stream = _sound(source)
-        _tell(pipe, Say.CONTAINER, _container(source, stream, size))
+        container = _container(source, stream, size)
+        _tell(pipe, Say.CONTAINER, container)
+        tags = [*source.metadata.items(), *stream.metadata.items()]
+        origin = provenance.read(file, size, mime=container.mime, tags=tags, trust=trust)
+        _tell(pipe, Say.PROVENANCE, origin)
         native = NativeMeasures(stream.codec_context.sample_rate)
         resampler = AudioResampler(format="flt", layout="mono", rate=RATE)
         plain = AudioResampler(format="flt", layout="mono")

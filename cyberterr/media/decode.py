@@ -96,7 +96,7 @@ class Recording:
 
 @contextlib.contextmanager
 def opened(
-    source: Path | BinaryIO, *, name: str = "", bounds: Bounds | None = None
+    source: Path | BinaryIO, *, name: str = "", bounds: Bounds | None = None, trust: str = ""
 ) -> Iterator[Recording]:
     """Open *source*, a path or an open file that can be sought; the child ends with the block.
 
@@ -114,7 +114,7 @@ def opened(
             # A descriptor of its own: the child must not move our place in the file.
             again = os.open(f"/proc/self/fd/{file.fileno()}", os.O_RDONLY)
             try:
-                _nursery.order(again, writing, size, bounds or Bounds())
+                _nursery.order(again, writing, size, bounds or Bounds(), trust)
             finally:
                 os.close(again)
         finally:
@@ -134,13 +134,18 @@ class _Nursery:
     _orders: socket.socket | None = None
     _process: subprocess.Popen[bytes] | None = None
 
-    def order(self, file: int, pipe: int, size: int, bounds: Bounds) -> None:
+    def order(self, file: int, pipe: int, size: int, bounds: Bounds, trust: str) -> None:
         """Have a child decode the first *size* bytes of *file* into *pipe*."""
         if self._process is None or self._process.poll() is not None:
             self._start()
         assert self._orders is not None  # noqa: S101 - just started
         order = msgspec.json.encode({"size": size, "bounds": bounds})
-        socket.send_fds(self._orders, [order], [file, pipe])
+        trusted = os.memfd_create("trust")
+        try:
+            os.write(trusted, trust.encode())
+            socket.send_fds(self._orders, [order], [file, pipe, trusted])
+        finally:
+            os.close(trusted)
 
     def _start(self) -> None:
         self.stop()

@@ -18,6 +18,15 @@ _LABELS = {
     "artist": Text("Artist", "Artiste"),
     "comment": Text("Comment", "Commentaire"),
     "major_brand": Text("Kind of container", "Type de conteneur"),
+    "handler_name": Text("Track made by", "Piste créée par"),
+    "originator": Text("Recorded by, as it says", "Enregistré par, selon lui"),
+    "origination_date": Text("Recorded on, as it says", "Enregistré le, selon lui"),
+    "coding_history": Text("Coding history", "Historique de codage"),
+    "com.apple.quicktime.make": Text("Make of the device", "Marque de l'appareil"),
+    "com.apple.quicktime.model": Text("Model of the device", "Modèle de l'appareil"),
+    "com.apple.quicktime.software": Text("Software", "Logiciel"),
+    "com.apple.quicktime.creationdate": Text("Made at, as it says", "Créé le, selon lui"),
+    "com.android.version": Text("Android version", "Version d'Android"),
 }
 """tags that are told, by their names in FFmpeg"""
 
@@ -33,6 +42,12 @@ def told(container: Container, signed: Provenance) -> Provenance:
             label=Text("Sample rate × channels", "Échantillonnage × canaux"),
         ),
     ]
+    if container.bit_rate:
+        value = f"{container.bit_rate / 1000:.0f} kbit/s"
+        facts.append(Fact(name="bit_rate", value=value, label=Text("Bit rate", "Débit")))
+    if container.tracks > 1:
+        label = Text("Sound tracks, the first is judged", "Pistes sonores, la première est jugée")
+        facts.append(Fact(name="tracks", value=str(container.tracks), label=label))
     for key, value in container.tags:
         name = key.lower()
         if name in _LABELS and value:

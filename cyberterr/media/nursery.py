@@ -20,7 +20,11 @@ LONGEST_ORDER = 1_000
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What to decode: sent with two descriptors, the open file and the pipe to write to."""
+    """What to decode.
+
+    Three descriptors go with it: the file, the pipe to write to, and the PEM of the authorities
+    whose signatures are trusted.
+    """
 
     size: int
     bounds: Bounds
@@ -34,8 +38,8 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended children need no wait
     with socket.socket(fileno=descriptor) as orders:
         while True:
-            message, descriptors, _, _ = socket.recv_fds(orders, LONGEST_ORDER, 2)
-            if len(descriptors) < 2:
+            message, descriptors, _, _ = socket.recv_fds(orders, LONGEST_ORDER, 3)
+            if len(descriptors) < 3:
                 return
             if os.fork() == 0:
                 orders.close()
@@ -44,14 +48,17 @@ def main(descriptor: int) -> None:
                 os.close(each)
 
 
-def _decode(order: Order, file: int, pipe: int) -> None:
+def _decode(order: Order, file: int, pipe: int, trusted: int) -> None:
     try:
         sandbox.die_with_parent()
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # nobody listens: end
         nowhere = os.open(os.devnull, os.O_RDWR)
         for standard in (0, 1, 2):  # FFmpeg talks about hostile content
             os.dup2(nowhere, standard)
-        child.run(os.fdopen(file, "rb", buffering=0), order.size, pipe, order.bounds)
+        with os.fdopen(trusted, encoding="utf-8") as pem:
+            pem.seek(0)
+            trust = pem.read()
+        child.run(os.fdopen(file, "rb", buffering=0), order.size, pipe, order.bounds, trust)
     finally:
         os._exit(0)
 

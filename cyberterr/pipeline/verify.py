@@ -30,10 +30,10 @@ from cyberterr.errors import (
     SourceError,
     StoreError,
 )
-from cyberterr.media import decode, listening, metadata
+from cyberterr.media import credentials, decode, listening, metadata
 from cyberterr.media.gate import Gate
 from cyberterr.media.sandbox import Bounds
-from cyberterr.pipeline import verdict
+from cyberterr.pipeline import verdict, voices
 from cyberterr.pipeline.forward import flush
 from cyberterr.pipeline.models import models
 from cyberterr.pipeline.upkeep import clean, tell
@@ -106,7 +106,10 @@ def verify(
     Raises:
         MissingPartError: a model is refused.
     """
-    opened = models(Path(settings.media.models) if settings.media.models else None)
+    further = Path(settings.media.models) if settings.media.models else None
+    opened = voices.calibrated(models(further))
+    named = settings.media.trust_list
+    trust = credentials.trust_list(Path(named)) if named else ""
     listeners = [
         (examiner, [model for model in opened if model.card.detector == examiner.card.id])
         for examiner in content.examiners()
@@ -125,7 +128,7 @@ def verify(
         progress.name, progress.heard_s, progress.total_s = name, 0.0, None
         try:
             with _source(name) as source:
-                result = _examine(name, source, settings, listeners, progress, picture)
+                result = _examine(name, source, settings, listeners, progress, trust, picture)
                 if keep_evidence and result.finding.media:
                     _keep(source, result.finding.media.sha256)
             yield _stored(result, store, progress)
@@ -196,10 +199,11 @@ def _examine(
     settings: Settings,
     listeners: Sequence[tuple[Examiner, Sequence[Model]]],
     progress: Progress,
+    trust: str,
     picture: bool,
 ) -> Verified:
     bounds = Bounds(seconds=settings.media.longest_hours * 3600)
-    with decode.opened(source, name=name, bounds=bounds) as recording:
+    with decode.opened(source, name=name, bounds=bounds, trust=trust) as recording:
         progress.total_s = recording.container.seconds
         gate = Gate(recording.container)
         drawing = Builder() if picture else None

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cyberterr.contracts.finding import Finding, Measure, Text
+from cyberterr.contracts.media import Media
 from cyberterr.contracts.site import Site
 from cyberterr.contracts.store import Case, Decision, Suppression
+from cyberterr.report import media_terminal
 from cyberterr.report.terminal import COLOUR
 from cyberterr.report.text import Lang, label, moment, number, plain, quantity, say, who, zone
 from cyberterr.report.words import SEVERITY, STATE, word
@@ -97,17 +99,13 @@ def show_one(
     zoned = site.time_zone
     _print(console, f"{severity}  {say(finding.title, lang)}", COLOUR[finding.severity])
     _print(console, who(finding, site, lang))
-    _print(console, say(finding.reason, lang))
-    first, last = moment(finding.start, zoned, lang), moment(finding.end, zoned, lang)
-    _print(console, f"{first} → {last} ({plain(zoned)})")
-    _print(console, " · ".join(_state(case, lang)))
-    measures = [_measure(measure, lang) for measure in finding.measures]
-    _block(console, word("measures", lang), measures)
-    innocent = [f"{say(e.text, lang)} [{say(STATE[e.state], lang)}]" for e in finding.explanations]
-    _block(console, word("innocent", lang), innocent)
-    unseen = [say(text, lang) for text in finding.not_examined]
-    _block(console, word("not_examined", lang), unseen)
-    _block(console, word("next", lang), [say(text, lang) for text in finding.next_steps])
+    if isinstance(finding.media, Media):
+        _print(console, f"{moment(finding.start, zoned, lang)} ({plain(zoned)})")
+        _print(console, " · ".join(_state(case, lang)))
+        media_terminal.one(finding, console, lang)
+        media_terminal.errors(finding.media.evidence, console, lang)
+    else:
+        _told(case, site, console, lang)
     history = [
         f"{moment(d.time, zoned, lang)}  {say(VERDICT[d.verdict], lang)}  {plain(d.author)}: "
         f"{plain(d.reason, 2000)}"
@@ -129,6 +127,22 @@ def show_one(
         f"{word('addresses', lang)}: {plain(', '.join(finding.related), 4000)}",
     ]
     _block(console, word("details", lang), [d for d in details if not d.endswith(": ")])
+
+
+def _told(case: Case, site: Site, console: Console, lang: Lang) -> None:
+    """What a finding on the network says of itself."""
+    finding, zoned = case.finding, site.time_zone
+    _print(console, say(finding.reason, lang))
+    first, last = moment(finding.start, zoned, lang), moment(finding.end, zoned, lang)
+    _print(console, f"{first} → {last} ({plain(zoned)})")
+    _print(console, " · ".join(_state(case, lang)))
+    measures = [_measure(measure, lang) for measure in finding.measures]
+    _block(console, word("measures", lang), measures)
+    innocent = [f"{say(e.text, lang)} [{say(STATE[e.state], lang)}]" for e in finding.explanations]
+    _block(console, word("innocent", lang), innocent)
+    unseen = [say(text, lang) for text in finding.not_examined]
+    _block(console, word("not_examined", lang), unseen)
+    _block(console, word("next", lang), [say(text, lang) for text in finding.next_steps])
 
 
 def show_suppressions(

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from cyberterr.contracts.examiner import RATE, Window
 from cyberterr.contracts.finding import Finding
-from cyberterr.contracts.media import Band, Media
+from cyberterr.contracts.media import Band, Evidence, Media
 from cyberterr.contracts.site import Site
 from cyberterr.errors import MissingPartError, UsageError
+from cyberterr.report import media_pictures, spectrogram, text
 from cyberterr.report import media_words as words
-from cyberterr.report import spectrogram, text
 from cyberterr.report.html import environment, written
 from cyberterr.report.spectrogram import Spectrogram
 from cyberterr.report.text import Lang
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 MARKED = 8
 """segments that can be listened to"""
-DB_RANGE = 70.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +69,7 @@ def render(
     languages: tuple[Lang, ...] = ("en", "fr"),
 ) -> str:
     """The page as text; every text of a finding may come from an attacker and is escaped."""
-    ordered = sorted(items, key=lambda item: item.finding.rank())
+    ordered = sorted(items, key=lambda item: words.rank(item.finding))
     names: dict[str, Any] = {
         "items": ordered,
         "site": site,
@@ -82,7 +81,9 @@ def render(
         "marked": _marked,
         "listen": _listen,
         "picture": _picture,
-        "band": _band,
+        "timeline": _timeline,
+        "bands": _bands,
+        "signed": _signed,
         "limits_of": lambda media: [limit.text for limit in media.limits],
     }
     return _template().render(names)
@@ -117,25 +118,38 @@ def _listen(window: Window) -> str:
     return "data:audio/wav;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def _band(band: Band) -> Markup:
-    """Where a band lies beside genuine (above) and synthetic (below) speech, as a small picture."""
+def _timeline(media: Media, lang: Lang) -> Markup:
     from markupsafe import Markup
 
-    def at(value: float) -> float:
-        return 150 * min(max((value + DB_RANGE) / DB_RANGE, 0.0), 1.0)
+    if len(media.segments) < 2:  # one part is no course of time
+        return Markup()
+    alt, axis = words.word("timeline_alt", lang), words.word("seconds_axis", lang)
+    drawn = media_pictures.timeline(media.segments, media.seconds or 0.0, alt, axis)
+    return Markup(drawn)  # noqa: S704 - numbers and our own words
 
-    def stripe(ends: tuple[float, float], y: int, kind: str) -> str:
-        left, right = at(ends[0]), at(ends[1])
-        return (
-            f'<rect class="{kind}" x="{left:.1f}" y="{y}" width="{max(right - left, 2):.1f}" '
-            'height="7"/>'
+
+def _bands(evidence: Evidence) -> list[tuple[Band, Markup, Markup]]:
+    """Each band with its two pictures, all to the same scale."""
+    from markupsafe import Markup
+
+    ends = media_pictures.extent(evidence.bands)
+    largest = max(abs(each.weight) for each in evidence.bands)
+    return [
+        (
+            each,
+            Markup(media_pictures.band(each, ends)),  # noqa: S704 - numbers only
+            Markup(media_pictures.weight(each.weight, largest)),  # noqa: S704 - numbers only
         )
+        for each in evidence.bands
+    ]
 
-    return Markup(  # noqa: S704 - numbers only
-        '<svg class="where" viewBox="0 0 150 18" aria-hidden="true">'
-        f"{stripe(band.genuine, 1, 'genuine')}{stripe(band.synthetic, 10, 'synthetic')}"
-        f'<rect class="here" x="{at(band.value) - 1:.1f}" y="0" width="2" height="18"/></svg>'
-    )
+
+def _signed(value: float, lang: Lang) -> str:
+    """*value* with two digits and its sign, as it is printed."""
+    rounded = round(value, 2)
+    sign = "+" if rounded > 0 else "\u2212" if rounded < 0 else ""
+    told = f"{sign}{abs(rounded):.2f}"
+    return told.replace(".", ",") if lang == "fr" else told
 
 
 def _pdf(page: str) -> bytes:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from cyberterr.contracts.finding import Text
+from collections.abc import Sequence
+
+from cyberterr.contracts.finding import Finding, Text
 from cyberterr.contracts.media import Evidence, Media, Rate
-from cyberterr.report.text import Lang, number, say, span, typeset
+from cyberterr.report.text import Lang, number, plain, say, span, typeset
 
 WORDS = {
     "title": Text("Verification of recordings", "Vérification d’enregistrements"),
@@ -14,6 +16,7 @@ WORDS = {
         "score {score} sur une échelle de 0 (authentique) à 1 (synthétique), intervalle à 95 % de "
         "{low} à {high}",
     ),
+    "short_score": Text("Score (95 % interval)", "Score (intervalle à 95 %)"),
     "no_score": Text("nothing could be scored", "rien n’a pu être noté"),
     "errors": Text("Measured errors of the model", "Erreurs mesurées du modèle"),
     "limits": Text("Limits", "Limites"),
@@ -31,8 +34,8 @@ WORDS = {
     "calibration": Text("Calibration", "Calibration"),
     "id": Text("Identifier", "Identifiant"),
     "decide": Text(
-        "cyberterr findings decide {id} records what you conclude",
-        "cyberterr findings decide {id} enregistre votre conclusion",
+        'cyberterr findings decide {id} VERDICT --reason "…" records what you conclude',
+        'cyberterr findings decide {id} VERDICT --reason "…" enregistre votre conclusion',
     ),
     "language": Text("English", "Français"),
     "person": Text(
@@ -44,12 +47,15 @@ WORDS = {
     "spectrogram": Text("Spectrogram", "Spectrogramme"),
     "spectrogram_note": Text(
         "Time from left to right, pitch from bottom to top, loudness as brightness. Framed: the "
-        "parts with the highest scores. A picture convinces more than it proves: mind the measured "
-        "errors above.",
+        "parts with the highest scores. A picture convinces more than it proves.",
         "Le temps de gauche à droite, la hauteur de bas en haut, l’intensité en clarté. Encadrés : "
-        "les passages aux scores les plus élevés. Une image convainc plus qu’elle ne prouve : "
-        "tenez compte des erreurs mesurées ci-dessus.",
+        "les passages aux scores les plus élevés. Une image convainc plus qu’elle ne prouve.",
     ),
+    "timeline_alt": Text(
+        "Score of each part over time, from 0 (genuine) to 1 (synthetic)",
+        "Score de chaque passage au fil du temps, de 0 (authentique) à 1 (synthétique)",
+    ),
+    "answer": Text("Answer", "Réponse"),
     "seconds_axis": Text("time (seconds, or min:s)", "temps (secondes, ou min:s)"),
     "khz_axis": Text("kHz", "kHz"),
     "listen": Text("Listen to these parts", "Écouter ces passages"),
@@ -59,11 +65,11 @@ WORDS = {
     "looked_at": Text("What the model looked at", "Ce que le modèle a regardé"),
     "looked_at_note": Text(
         "In the part with the highest score. Upper stripe: where eight of ten genuine recordings "
-        "lie; lower stripe: synthetic ones; bar: this recording. Weight: how far the score falls "
-        "when the band is taken away. Mind the measured errors above.",
+        "lie; lower stripe: synthetic ones; line: this recording. Weight: how far the score falls "
+        "when the band is taken away.",
         "Dans le passage au score le plus élevé. Bande du haut : huit enregistrements authentiques "
         "sur dix ; bande du bas : synthétiques ; trait : cet enregistrement. Poids : baisse du "
-        "score quand la bande est retirée. Tenez compte des erreurs mesurées ci-dessus.",
+        "score quand la bande est retirée.",
     ),
     "level": Text("Level", "Niveau"),
     "beside": Text("Beside genuine and synthetic", "Face à l’authentique et au synthétique"),
@@ -81,6 +87,7 @@ WORDS = {
     "none": Text("No file could be examined.", "Aucun fichier n’a pu être examiné."),
     "files": Text("files examined", "fichiers examinés"),
 }
+ORDER = ("signs_of_synthesis", "cannot_say", "no_sign_found")
 SIGNATURE = {
     "none": Text(
         "No signed credentials (this says nothing)",
@@ -120,26 +127,54 @@ def share(value: float, lang: Lang) -> str:
 
 
 def rate(measured: Rate, lang: Lang) -> str:
-    """A measured error as people read it, with its data, size and interval."""
-    low, high = (number(round(100 * end), lang) for end in (measured.low, measured.high))
+    """A measured error in per cent, with its numbers and 95 % interval."""
+    share = measured.hits / max(measured.trials, 1)
+    middle, low, high = (
+        number(float(f"{100 * each:.2g}"), lang) for each in (share, measured.low, measured.high)
+    )
+    hits, trials = number(measured.hits, lang), number(measured.trials, lang)
     what = say(measured.what, lang)
     if lang == "fr":
         return typeset(
-            f"{what} : {measured.hits} sur {measured.trials} (IC à 95 % : {low} à {high} %, "
-            f"{measured.data})"
+            f"{what} : {middle} % ({hits} sur {trials} ; intervalle à 95 % : {low} à {high} %)"
         )
+    return f"{what}: {middle} % ({hits} of {trials}; 95 % interval {low} to {high} %)"
+
+
+def rates(evidence: Sequence[Evidence], lang: Lang) -> list[tuple[str, list[str]]]:
+    """The measured errors of every model that judged, each with the data they were measured on."""
+    on = "measured on" if lang == "en" else "mesurées sur"
+    told: dict[str, list[str]] = {}
+    for each in evidence:
+        for measured in each.rates:
+            told.setdefault(f"{plain(each.model)}, {on} {plain(measured.data)}", []).append(
+                rate(measured, lang)
+            )
+    return [(model, list(dict.fromkeys(lines))) for model, lines in told.items()]
+
+
+def mind(media: Media, lang: Lang) -> str:
+    """The first error on the card of the model that decides: to be read beside a picture."""
+    deciding = [e for e in media.evidence if e.score == media.score and e.rates]
     return (
-        f"{what}: {measured.hits} of {measured.trials} (95 %: {low} to {high} %, {measured.data})"
+        f"{word('errors', lang)}{colon(lang)}{rate(deciding[0].rates[0], lang)}."
+        if deciding
+        else ""
     )
 
 
-def rates(evidence: tuple[Evidence, ...], lang: Lang) -> list[str]:
-    """The measured errors of every model that judged."""
-    return [
-        f"{each.model}{colon(lang)}{rate(measured, lang)}"
-        for each in evidence
-        for measured in each.rates
-    ]
+def score(media: Media, lang: Lang) -> str:
+    """The score with its interval, short: `0.84 (0.74 – 0.91)`."""
+    if media.score is None or media.interval is None:
+        return "–"
+    low, high = (share(end, lang) for end in media.interval)
+    return f"{share(media.score, lang)} ({low} – {high})"
+
+
+def rank(finding: Finding) -> tuple[object, ...]:
+    """Sort key of a verdict: signs first, then what cannot be said, then no sign."""
+    assert isinstance(finding.media, Media)  # noqa: S101 - only verdicts are shown
+    return (ORDER.index(finding.media.answer), *finding.rank())
 
 
 def provenance(media: Media, lang: Lang) -> list[str]:
@@ -147,14 +182,9 @@ def provenance(media: Media, lang: Lang) -> list[str]:
     told = media.provenance
     lines = [say(SIGNATURE[told.signature], lang)]
     if told.signer:
-        lines[0] += f": {say(Text(told.signer, told.signer), lang)}"
-    lines += [
-        f"{say(d.meaning, lang)} ({d.field}: {say(Text(d.value, d.value), lang)})"
-        for d in told.declared
-    ]
-    lines += [
-        f"{say(f.label, lang)}{colon(lang)}{say(Text(f.value, f.value), lang)}" for f in told.facts
-    ]
+        lines[0] += f"{colon(lang)}{plain(told.signer)}"
+    lines += [f"{say(d.meaning, lang)} ({plain(d.field)}: {plain(d.value)})" for d in told.declared]
+    lines += [f"{say(f.label, lang)}{colon(lang)}{plain(f.value)}" for f in told.facts]
     return lines
 
 

@@ -113,23 +113,30 @@ def drawn(
     for khz in range(0, 9, 2):
         y = min(max(HEIGHT - khz / 8 * HEIGHT + 4, 24), HEIGHT)
         body.append(f'<text x="{LEFT - 8}" y="{y:.0f}" text-anchor="end">{khz}</text>')
-    for second in _ticks(picture.seconds):
-        x = LEFT + second * scale
-        body.append(
-            f'<text x="{x:.0f}" y="{HEIGHT + 16}" text-anchor="middle">{_clock(second)}</text>'
-        )
     for number, (start, end) in enumerate(marked, 1):
         x, width = LEFT + start * scale, max((end - start) * scale, 3)
         body.append(
-            f'<rect class="marked" x="{x:.1f}" y="1" width="{width:.1f}" height="{HEIGHT - 2}"/>'
-            f'<text class="number" x="{x + 4:.1f}" y="16">{number}</text>'
+            f'<rect class="marked" x="{x:.1f}" y="1" width="{width:.1f}" height="{HEIGHT - 2}" '
+            'fill="none" stroke="#ffd166" stroke-width="2"/>'
+            f'<text class="number" x="{x + 4:.1f}" y="16" fill="#ffd166">{number}</text>'
         )
     body.append(f'<text x="{LEFT - 44}" y="12">{names[1]}</text>')
-    body.append(f'<text x="{WIDTH}" y="{HEIGHT + 32}" text-anchor="end">{names[0]}</text>')
+    body.append(time_axis(picture.seconds, HEIGHT, names[0]))
     return (
         f'<svg class="picture" viewBox="0 0 {WIDTH} {HEIGHT + BELOW}" role="img" '
-        f'aria-label="{names[0]}, {names[1]}">{"".join(body)}</svg>'
+        f'font-size="12.5" aria-label="{names[0]}, {names[1]}">{"".join(body)}</svg>'
     )
+
+
+def time_axis(seconds: float, top: float, name: str) -> str:
+    """Marks of time from 0 to *seconds* below *top*, and the *name* of the axis."""
+    scale = (WIDTH - LEFT) / max(seconds, 0.01)
+    marks = [
+        f'<text x="{LEFT + second * scale:.0f}" y="{top + 16}" '
+        f'text-anchor="{"end" if second > 0.97 * seconds else "middle"}">{_clock(second)}</text>'
+        for second in _ticks(seconds)
+    ]
+    return f'{"".join(marks)}<text x="{WIDTH}" y="{top + 32}" text-anchor="end">{name}</text>'
 
 
 def _ticks(seconds: float) -> list[float]:
