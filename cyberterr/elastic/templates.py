@@ -14,7 +14,7 @@ from cyberterr.contracts.fields import FIELDS, Field
 from cyberterr.elastic.cluster import Cluster, Flavour, Request
 from cyberterr.elastic.refusal import ClusterError
 
-VERSION = 1
+VERSION = 2
 """grows with every change of what `templates` gives for the same settings"""
 STREAMS = "logs-cyberterr.*-*"
 CUSTOM = "cyberterr@custom"

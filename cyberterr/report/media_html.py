@@ -6,7 +6,7 @@ import base64
 import io
 import wave
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 MARKED = 8
 """segments that can be listened to"""
+HEARD = 20
+"""files that can be listened to, the worst first: 3 MB each, and more would not open"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +72,10 @@ def render(
 ) -> str:
     """The page as text; every text of a finding may come from an attacker and is escaped."""
     ordered = sorted(items, key=lambda item: words.rank(item.finding))
+    silent = [replace(item, listen=()) for item in ordered[HEARD:]]
     names: dict[str, Any] = {
-        "items": ordered,
+        "items": [*ordered[:HEARD], *silent],
+        "heard": HEARD,
         "site": site,
         "first_lang": lang,
         "languages": languages,
@@ -105,9 +109,10 @@ def _picture(item: Examined, lang: Lang) -> Markup:
     return Markup(spectrogram.drawn(item.spectrogram, marked, names))  # noqa: S704 - numbers and our own words
 
 
-def _listen(window: Window) -> str:
-    """The sound of *window* as a `data:` URI."""
+def _listen(window: Window) -> Markup:
+    """The sound of *window* as a `data:` URI; Markup, because text would be cut."""
     import numpy as np
+    from markupsafe import Markup
 
     file = io.BytesIO()
     with wave.open(file, "wb") as out:
@@ -115,7 +120,8 @@ def _listen(window: Window) -> str:
         out.setsampwidth(2)
         out.setframerate(RATE)
         out.writeframes(np.clip(window.samples * 32767, -32768, 32767).astype("<i2").tobytes())
-    return "data:audio/wav;base64," + base64.b64encode(file.getvalue()).decode()
+    sound = base64.b64encode(file.getvalue()).decode()
+    return Markup(f"data:audio/wav;base64,{sound}")  # noqa: S704 - base64 only
 
 
 def _timeline(media: Media, lang: Lang) -> Markup:

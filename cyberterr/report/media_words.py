@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from cyberterr.contracts.finding import Finding, Text
 from cyberterr.contracts.media import Evidence, Media, Rate
+from cyberterr.report.spectrogram import clock
 from cyberterr.report.text import Lang, number, plain, say, span, typeset
 
 WORDS = {
@@ -56,11 +57,15 @@ WORDS = {
         "Score de chaque passage au fil du temps, de 0 (authentique) à 1 (synthétique)",
     ),
     "answer": Text("Answer", "Réponse"),
-    "seconds_axis": Text("time (seconds, or min:s)", "temps (secondes, ou min:s)"),
+    "seconds_axis": Text("time (s, min:s or h:min:s)", "temps (s, min:s ou h:min:s)"),
     "khz_axis": Text("kHz", "kHz"),
     "listen": Text("Listen to these parts", "Écouter ces passages"),
     "listen_paper": Text(
         "The HTML report plays these parts.", "Le rapport HTML permet d’écouter ces passages."
+    ),
+    "heard": Text(
+        "The first {n} files can be listened to; report the others by themselves.",
+        "Les {n} premiers fichiers peuvent être écoutés ; faites un autre rapport du reste.",
     ),
     "looked_at": Text("What the model looked at", "Ce que le modèle a regardé"),
     "looked_at_note": Text(
@@ -189,5 +194,5 @@ def provenance(media: Media, lang: Lang) -> list[str]:
 
 
 def at(seconds: float, lang: Lang) -> str:
-    """A place in a recording: `1 min 4 s`."""
-    return span(seconds, lang)
+    """A place in a recording: `4 s`, `1:04`, `3:20:00`."""
+    return clock(seconds) if seconds >= 60 else span(seconds, lang)

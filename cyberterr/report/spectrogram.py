@@ -133,7 +133,7 @@ def time_axis(seconds: float, top: float, name: str) -> str:
     scale = (WIDTH - LEFT) / max(seconds, 0.01)
     marks = [
         f'<text x="{LEFT + second * scale:.0f}" y="{top + 16}" '
-        f'text-anchor="{"end" if second > 0.97 * seconds else "middle"}">{_clock(second)}</text>'
+        f'text-anchor="{"end" if second > 0.97 * seconds else "middle"}">{clock(second)}</text>'
         for second in _ticks(seconds)
     ]
     return f'{"".join(marks)}<text x="{WIDTH}" y="{top + 32}" text-anchor="end">{name}</text>'
@@ -145,7 +145,8 @@ def _ticks(seconds: float) -> list[float]:
     return [step * place for place in range(int(seconds / step) + 1)]
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """*seconds* as a clock shows them: `12`, `1:04`, `3:20:00`."""
     if seconds < 60:
         return f"{seconds:g}"
     hours, rest = divmod(int(seconds), 3600)
