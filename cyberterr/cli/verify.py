@@ -88,6 +88,8 @@ def verify(
                 failed.append(each)
             else:
                 verified.append(each if report else each._replace(loudest=()))
+                if each.kept and not quiet:
+                    say(f"a copy is kept: {each.kept}")
     if report:
         pipeline.report(report, verified, settings, lang)
     if output == "table":

@@ -82,8 +82,7 @@ def _mail(
         plain(finding.reason.en),
         plain(finding.reason.fr),
         "",
-        f"{finding.start.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC, "
-        f"{plain(finding.actor or '?')} -> {plain(finding.victim or '?')}",
+        f"{finding.start.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC, {_where(finding)}",
         f"cyberterr findings show {finding.id}",
     ]
     if held:
@@ -97,6 +96,13 @@ def _mail(
             server.send_message(message)
     except smtplib.SMTPException as error:
         raise OSError(f"{host}:{port} refused the mail: {plain(str(error), 200)}") from error
+
+
+def _where(finding: Finding) -> str:
+    """Who acts on whom, or the name of the file that was examined."""
+    if finding.media is not msgspec.UNSET:
+        return plain(finding.scope or "-")
+    return f"{plain(finding.actor or '?')} -> {plain(finding.victim or '?')}"
 
 
 def _syslog(host: str, port: int, finding: Finding, held: Sequence[Finding]) -> None:

@@ -9,6 +9,7 @@ import hashlib
 import tomllib
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 CARD = "card.toml"
 BATCH = 32
 """windows of one call: more is not faster on a CPU, and takes memory"""
+LONGEST_S = 60.0
+"""of a window: a minute of sound is 4 MB, and 32 of them are one call"""
 
 
 def models(further: Path | None = None) -> list[Model]:
@@ -39,8 +42,11 @@ def models(further: Path | None = None) -> list[Model]:
         raise MissingPartError(
             "there is no such folder of models", hint="[media] models", where=str(further)
         )
-    cards = [card for place in places for card in sorted(place.glob(f"*/{CARD}"))]
-    return [opened(card.parent) for card in cards]
+    folders = [card.parent for place in places for card in sorted(place.glob(f"*/{CARD}"))]
+    for place, each in enumerate(folders):
+        if each.name in [other.name for other in folders[:place]]:
+            raise _refused(each, f"another model is called {each.name!r}, too")
+    return [opened(each) for each in folders]
 
 
 def opened(folder: Path) -> Model:
@@ -58,14 +64,39 @@ def opened(folder: Path) -> Model:
         raise _refused(folder, f"its card or graph cannot be read: {error}") from None
     if card.id != folder.name:
         raise _refused(folder, f"its card says it is {card.id!r}")
-    if not card.measured:
-        raise _refused(folder, "its card quotes no measured rate")
+    if wrong := _wrong(card):
+        raise _refused(folder, wrong)
     if hashlib.sha256(graph).hexdigest() != card.sha256:
         raise _refused(folder, "its graph is not the one that the card was measured with")
     known = [examiner.card.id for examiner in content.examiners()]
     if card.detector not in known:
         raise _refused(folder, f"no detector is called {card.detector!r} ({', '.join(known)})")
     return Model(card=card, run=_runner(graph, folder, card))
+
+
+def _wrong(card: ModelCard) -> str:
+    """What no card can say; empty where all is as it should be."""
+    c, reference = card.calibration, card.reference
+    columns = (c.score, c.low, c.high)
+    if not card.measured:
+        return "its card quotes no measured rate"
+    if not all(0 <= rate.hits <= rate.trials and rate.trials for rate in card.measured):
+        return "a measured rate of its card is of no trials, or has more hits than trials"
+    if not (card.hop_s > 0 and 0 < card.least_s <= card.window_s <= LONGEST_S):
+        return f"hop_s > 0 and 0 < least_s <= window_s <= {LONGEST_S:g} do not hold in its card"
+    if len(c.raw) < 2 or any(len(column) != len(c.raw) for column in columns):
+        return "the columns of its calibration differ in length, or have less than two rows"
+    if any(a >= b for a, b in pairwise(c.raw)) or any(a > b for a, b in pairwise(c.score)):
+        return "raw or score of its calibration do not ascend"
+    if not all(0 <= low <= high <= 1 for low, high in zip(c.low, c.high, strict=True)):
+        return "the intervals of its calibration are none, or leave 0..1"
+    if not (c.none_below <= c.signs_at and 0 < c.window_rate < 1):
+        return "none_below <= signs_at and 0 < window_rate < 1 do not hold in its calibration"
+    if reference and {len(reference.genuine), len(reference.synthetic)} != {
+        len(reference.edges_hz) - 1
+    }:
+        return "its reference has not one range for each band"
+    return ""
 
 
 def _runner(
@@ -80,18 +111,20 @@ def _runner(
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        run = partial(_run, session)
+        run = partial(_run, session, folder)
         score, embedding = run(np.zeros((2, round(max(card.least_s, 1.0) * RATE)), np.float32))
+    except MissingPartError:
+        raise
     except Exception as error:  # onnxruntime has no base class of its own for them
         told = " ".join(str(error).split())[:200]
         raise _refused(folder, f"its graph does not run: {told}") from None
-    if score.shape != (2,) or embedding.ndim != 2 or not np.isfinite(score).all():
+    if score.shape != (2,) or embedding.ndim != 2:
         raise _refused(folder, "its graph does not give one score and one embedding a window")
     return run
 
 
 def _run(
-    session: InferenceSession, windows: NDArray[np.float32]
+    session: InferenceSession, folder: Path, windows: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     import numpy as np
 
@@ -100,6 +133,8 @@ def _run(
         for first in range(0, len(windows), BATCH)
     ]
     score, embedding = (np.concatenate(each) for each in zip(*parts, strict=True))
+    if not np.isfinite(score).all():
+        raise _refused(folder, "its graph gave a score that is no finite number")
     return score, embedding
 
 

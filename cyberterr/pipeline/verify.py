@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import os
-import shutil
-import stat
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from cyberterr import content
-from cyberterr.config import Settings, home
+from cyberterr.config import Settings
 from cyberterr.contracts.documents import to_ecs
 from cyberterr.contracts.examiner import RATE, Clip, Examiner, Model, Window
 from cyberterr.contracts.finding import Finding, Measure
@@ -27,13 +22,12 @@ from cyberterr.errors import (
     SEVEREST_FIRST,
     CyberterrError,
     MissingPartError,
-    SourceError,
     StoreError,
 )
 from cyberterr.media import credentials, decode, listening, metadata
 from cyberterr.media.gate import Gate
 from cyberterr.media.sandbox import Bounds
-from cyberterr.pipeline import verdict, voices
+from cyberterr.pipeline import submitted, verdict, voices
 from cyberterr.pipeline.forward import flush
 from cyberterr.pipeline.models import models
 from cyberterr.pipeline.upkeep import clean, tell
@@ -44,9 +38,6 @@ from cyberterr.store.revisions import as_kept
 
 show = media_terminal.show
 
-STDIN = "-"
-MOST_STDIN = 4 << 30
-"""bytes taken from standard input, which is kept on disk while it is examined"""
 LOUDEST = 8
 
 
@@ -54,12 +45,14 @@ class Verified(NamedTuple):
     """One file that was examined."""
 
     name: str
-    """as it was named"""
+    """as it was named; what is not UTF-8 in it is replaced"""
     finding: Finding
     loudest: tuple[Window, ...]
     """windows with the highest scores, worst first"""
     spectrogram: Spectrogram | None
     """of the whole, where a report was asked for"""
+    kept: Path | None = None
+    """copy in the data folder, where one was asked for"""
 
 
 class Failed(NamedTuple):
@@ -81,7 +74,7 @@ class Progress:
     total_s: float | None = None
     warnings: list[str] = field(default_factory=list)
     errors: list[CyberterrError] = field(default_factory=list)
-    """of the store: what was said is not lost by them"""
+    """of the store and of copies kept: what was said is not lost by them"""
 
 
 def verify(
@@ -122,15 +115,16 @@ def verify(
         )
     if store is not None:
         clean(store, settings, progress.warnings.append)
-    names = list(files(paths))
-    progress.files = len(names)
-    for name in names:
+    paths = list(submitted.files(paths))
+    progress.files = len(paths)
+    for path in paths:
+        name = os.fsencode(path).decode(errors="replace")
         progress.name, progress.heard_s, progress.total_s = name, 0.0, None
         try:
-            with _source(name) as source:
+            with submitted.opened(path, name) as source:
                 result = _examine(name, source, settings, listeners, progress, trust, picture)
-                if keep_evidence and result.finding.media:
-                    _keep(source, result.finding.media.sha256)
+                if keep_evidence:
+                    result = _with_copy(result, source, progress)
             yield _stored(result, store, progress)
         except CyberterrError as error:
             yield Failed(name, error)
@@ -154,43 +148,6 @@ def exit_code(errors: Sequence[CyberterrError]) -> int:
     """The severest of what happened."""
     codes = {error.exit_code for error in errors}
     return next((code for code in SEVEREST_FIRST if code in codes), 0)
-
-
-def files(paths: Sequence[str]) -> Iterator[str]:
-    """Every file of *paths*: folders are read to their depths, in the order of names."""
-    for path in paths:
-        if path != STDIN and Path(path).is_dir():
-            inside = (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
-            yield from sorted(str(each) for each in inside if each.is_file())
-        else:
-            yield path
-
-
-@contextlib.contextmanager
-def _source(name: str) -> Iterator[BinaryIO]:
-    """Open *name*, or standard input as a file without a name that goes when it is closed."""
-    if name == STDIN:
-        with tempfile.TemporaryFile(buffering=0) as spool:
-            left = MOST_STDIN
-            while block := sys.stdin.buffer.read(min(1 << 20, left)):
-                spool.write(block)
-                left -= len(block)
-            if not left:
-                raise SourceError("standard input is longer than 4 GiB", where=name)
-            yield spool
-        return
-    try:
-        # Not blocking: a named pipe that nobody writes to must not hold us.
-        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:  # the latter: a NUL in the name
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise SourceError(f"it cannot be read: {why}", where=name) from None
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise SourceError(
-                "it is no ordinary file", hint="name a file, a folder, or -", where=name
-            )
-        yield file
 
 
 def _examine(
@@ -235,14 +192,14 @@ def _examine(
         media = Media(
             kind="audio",
             sha256=recording.sha256(),
-            name=Path(name).name if name != STDIN else "",
+            name=Path(name).name if name != submitted.STDIN else "",
             size=recording.size,
             mime=recording.container.mime,
             seconds=round(recording.native.seconds, 3),
             answer=answer,
             score=chosen.score if chosen else None,
             interval=chosen.interval if chosen else None,
-            evidence=evidence,
+            evidence=(*evidence, *verdict.stated(provenance)),
             quality=measures,
             limits=all_limits,
             provenance=provenance,
@@ -319,20 +276,19 @@ def _stored(result: Verified, store: Store | None, progress: Progress) -> Verifi
         new = as_kept(verdict.again(result.finding, kept))
         numbered = store.put([new])
     except StoreError as error:
-        progress.errors = [error]  # a store that fails for every file is one error
+        # A store that fails for every file is one error.
+        progress.errors = [e for e in progress.errors if e.message != error.message] + [error]
         return result
-    return result._replace(finding=numbered[0] if numbered else kept or new)
+    stored = numbered[0] if numbered else kept or new
+    return result._replace(finding=verdict.named(stored, result.finding))
 
 
-def _keep(source: BinaryIO, sha256: str) -> None:
-    """A copy of *source* in the data folder, readable by its owner only."""
-    folder = home() / "evidence"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / sha256
-    if path.exists():
-        return
-    source.seek(0)
-    descriptor, part = tempfile.mkstemp(dir=folder)
-    with os.fdopen(descriptor, "wb") as file:
-        shutil.copyfileobj(source, file, 1 << 20)
-    Path(part).replace(path)
+def _with_copy(result: Verified, source: BinaryIO, progress: Progress) -> Verified:
+    """*result* with a copy of its file kept; where that fails it is an error of its own."""
+    media = result.finding.media
+    assert isinstance(media, Media)  # noqa: S101 - it was just made
+    try:
+        return result._replace(kept=submitted.keep(source, media.size, media.sha256))
+    except StoreError as error:
+        progress.errors.append(error)
+        return result

@@ -112,10 +112,20 @@ def test_evidence_is_kept_only_when_asked_for_and_by_its_owner(call, tmp_path):
     call("verify", sounds.SPEECH)
     evidence = tmp_path / "home" / "evidence"
     assert not evidence.exists()
-    call("verify", sounds.SPEECH, "--keep-evidence")
+    done = call("verify", sounds.SPEECH, "--keep-evidence")
     [kept] = evidence.iterdir()
+    assert str(kept) in done.stderr.decode()
     assert kept.read_bytes() == sounds.SPEECH.read_bytes()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_a_copy_that_cannot_be_kept_costs_no_verdict(call, tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "evidence").write_text("no folder")
+    done = call("verify", sounds.SPEECH, "--keep-evidence")
+    assert done.returncode == 5
+    assert b"the copy cannot be kept" in done.stderr
+    assert b"council_espeak.flac" in done.stdout
 
 
 @pytest.mark.parametrize("what", ["missing", "folder/"])

@@ -6,7 +6,7 @@ import datetime as dt
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -24,6 +24,20 @@ from cyberterr.contracts.finding import (
     Picture,
     Severity,
     Text,
+)
+from cyberterr.contracts.media import (
+    Answer,
+    Band,
+    Declared,
+    Evidence,
+    Fact,
+    Kind,
+    Limit,
+    Media,
+    Provenance,
+    Rate,
+    Segment,
+    Signature,
 )
 from cyberterr.contracts.run import Run, Skipped
 from cyberterr.contracts.store import Decision, Notice, Suppression
@@ -55,8 +69,67 @@ def several(of: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
     return st.lists(of, max_size=3).map(tuple)
 
 
+RANGES = st.tuples(NUMBERS, NUMBERS)
+ANSWERS = st.sampled_from(get_args(Answer))
+SEGMENTS = several(st.builds(Segment, start=NUMBERS, end=NUMBERS, score=SCORES))
+EVIDENCE = st.builds(
+    Evidence,
+    head=NAMES,
+    model=WORDS,
+    answer=ANSWERS,
+    score=st.none() | SCORES,
+    interval=st.none() | st.tuples(SCORES, SCORES),
+    rates=several(
+        st.builds(Rate, what=TEXTS, hits=COUNTS, trials=COUNTS, low=SCORES, high=SCORES, data=WORDS)
+    ),
+    reason=TEXTS,
+    calibration=TEXTS,
+    segments=SEGMENTS,
+    bands=several(
+        st.builds(
+            Band,
+            low_hz=NUMBERS,
+            high_hz=NUMBERS,
+            value=NUMBERS,
+            genuine=RANGES,
+            synthetic=RANGES,
+            weight=NUMBERS,
+        )
+    ),
+)
+MEASURES = several(
+    st.builds(
+        Measure, name=WORDS, value=NUMBERS, unit=WORDS, baseline=st.none() | NUMBERS, label=TEXTS
+    )
+)
+MEDIA = st.builds(
+    Media,
+    kind=st.sampled_from(get_args(Kind)),
+    sha256=st.text("0123456789abcdef", min_size=64, max_size=64),
+    name=WORDS,
+    size=COUNTS,
+    mime=WORDS,
+    seconds=st.none() | st.floats(0, 1e6),
+    answer=ANSWERS,
+    score=st.none() | SCORES,
+    interval=st.none() | st.tuples(SCORES, SCORES),
+    evidence=several(EVIDENCE),
+    quality=MEASURES,
+    limits=several(st.builds(Limit, code=NAMES, text=TEXTS, decisive=st.booleans())),
+    provenance=st.builds(
+        Provenance,
+        signature=st.sampled_from(get_args(Signature)),
+        signer=WORDS,
+        declared=several(
+            st.builds(Declared, field=WORDS, value=WORDS, meaning=TEXTS, generated=st.booleans())
+        ),
+        facts=several(st.builds(Fact, name=NAMES, value=WORDS, label=TEXTS)),
+    ),
+    models=several(WORDS),
+)
 FINDINGS = st.builds(
     Finding,
+    media=st.just(msgspec.UNSET) | MEDIA,
     id=IDS,
     detector=NAMES,
     sensor=WORDS,
@@ -76,16 +149,7 @@ FINDINGS = st.builds(
     related=several(ADDRESSES),
     title=TEXTS,
     reason=TEXTS,
-    measures=several(
-        st.builds(
-            Measure,
-            name=WORDS,
-            value=NUMBERS,
-            unit=WORDS,
-            baseline=st.none() | NUMBERS,
-            label=TEXTS,
-        )
-    ),
+    measures=MEASURES,
     explanations=several(
         st.builds(
             Explanation, text=TEXTS, state=st.sampled_from(["excluded", "holds", "not_checked"])

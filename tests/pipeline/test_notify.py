@@ -17,13 +17,15 @@ from pathlib import Path
 
 import pytest
 
-from cyberterr.config import Notify
+from cyberterr.config import Notify, Settings
 from cyberterr.contracts.finding import Finding, Severity, Text
 from cyberterr.errors import UsageError
 from cyberterr.pipeline import findings
 from cyberterr.pipeline.channels import channels
 from cyberterr.pipeline.notify import tell
+from cyberterr.pipeline.verify import Progress, Verified, verify
 from cyberterr.store.sqlite import SqliteStore
+from tests.media import sounds
 
 HOUR = dt.timedelta(hours=1)
 Make = Callable[..., Finding]
@@ -127,6 +129,16 @@ def test_a_mail_says_what_happened_in_both_languages_and_nothing_more(
     assert "It called 60 times, 60 s apart." in text
     assert "Il a appelé 60 fois" in text
     assert f"cyberterr findings show {finding().id}" in text
+
+
+def test_a_mail_about_a_recording_names_the_file(store: SqliteStore, smtp):
+    [result] = verify([str(sounds.SPEECH)], Settings(), store, Progress())
+    assert tell(store, by_mail(smtp, severity=21), now()) == []
+    [mail] = smtp.mails
+    assert "UTC, council_espeak.flac" in mail.get_content()
+    assert "? ->" not in mail.get_content()
+    assert isinstance(result, Verified)
+    assert result.finding.reason.fr in mail.get_content()
 
 
 def test_an_incident_is_told_once_and_again_only_when_it_gets_worse(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from cyberterr import content
@@ -16,10 +19,11 @@ from cyberterr.config import Settings
 from cyberterr.contracts.documents import from_ecs, to_ecs
 from cyberterr.contracts.measure import Text
 from cyberterr.contracts.media import Declared, Evidence, Limit, Media, Provenance
+from cyberterr.contracts.store import Query
 from cyberterr.errors import MissingPartError
 from cyberterr.pipeline import verdict
 from cyberterr.pipeline.models import models, opened
-from cyberterr.pipeline.verify import Failed, Progress, Verified, verify
+from cyberterr.pipeline.verify import Failed, Progress, Verified, document, verify
 from cyberterr.store.sqlite import SqliteStore
 from tests.media import sounds
 
@@ -105,6 +109,45 @@ def test_twice_the_same_file_is_one_finding_in_the_store(store: SqliteStore) -> 
     assert store.get(first.finding.id) == first.finding
 
 
+def test_a_copy_under_another_name_adds_nothing_to_the_store(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    copy = tmp_path / "another.flac"
+    shutil.copy(sounds.SPEECH, copy)
+    told = [
+        media(result).name
+        for _ in range(2)
+        for result in examined(sounds.SPEECH, copy, store=store)
+    ]
+    assert told == [sounds.SPEECH.name, copy.name] * 2
+    [case] = store.find(Query())
+    assert case.finding.scope == sounds.SPEECH.name  # as it was first submitted
+    assert len(store.revisions(case.finding.id)) == 1
+
+
+def test_what_another_calibration_says_is_a_new_revision_of_the_same_time(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [first] = examined(sounds.SPEECH, store=store)
+    monkeypatch.setattr("cyberterr.pipeline.verify.models", lambda _: [])
+    [second] = examined(sounds.SPEECH, store=store)
+    assert isinstance(first, Verified)
+    assert isinstance(second, Verified)
+    assert second.finding.revision == 2
+    assert (second.finding.start, second.finding.id) == (first.finding.start, first.finding.id)
+
+
+def test_a_name_that_is_no_text_is_told_as_far_as_it_is(store: SqliteStore, tmp_path: Path) -> None:
+    odd = os.fsencode(tmp_path) + b"/\xff\xfe.flac"
+    shutil.copy(sounds.SPEECH, odd)
+    (tmp_path / "z.mp3").write_bytes(b"no sound")
+    results = [r for r in examined(tmp_path, store=store) if not r.name.endswith(".db")]
+    found = {Path(r.name).name: r for r in results}
+    assert media(found["\ufffd\ufffd.flac"]).name == "\ufffd\ufffd.flac"
+    assert isinstance(found["z.mp3"], Failed)
+    assert msgspec.json.encode([document(each) for each in results])
+
+
 def test_of_a_recording_only_hash_name_and_facts_are_kept(
     store: SqliteStore, tmp_path: Path
 ) -> None:
@@ -173,8 +216,33 @@ def test_a_decisive_limit_silences_the_models() -> None:
 
 def test_a_file_that_declares_itself_generated_is_taken_at_its_word() -> None:
     declared = Declared(field="x", value="y", meaning=SAID, generated=True)
-    told = verdict.weighed([evidence("no_sign_found", 0.1)], (), Provenance(declared=(declared,)))
+    says = Provenance(declared=(declared,))
+    told = verdict.weighed([evidence("no_sign_found", 0.1)], (), says)
     assert told[0] == "signs_of_synthesis"
+    [line] = verdict.stated(says)
+    assert (line.head, line.answer) == ("provenance", "signs_of_synthesis")
+    assert line.score is None  # a statement is no measurement
+
+
+@pytest.mark.parametrize("answer", ["no_sign_found", "cannot_say", "signs_of_synthesis"])
+def test_a_broken_signature_is_told_first_but_is_no_sign_of_synthesis(answer: str) -> None:
+    broken = Provenance(signature="altered", signer="x")
+    chosen = evidence(answer, 0.5)
+    said, _, limits = verdict.weighed([chosen], (), broken)
+    assert said == answer
+    [line] = verdict.stated(broken)
+    assert line.answer == "cannot_say"
+    told = Media(
+        kind="audio", sha256="0" * 64, name="x", size=1, mime="audio/wav", answer=said, score=0.5,
+        interval=None, evidence=(chosen, line), quality=(), limits=limits, provenance=broken,
+        models=("m 1",),
+    )  # fmt: skip
+    [examiner] = content.examiners()
+    found = verdict.finding(told, examiner.card, chosen, dt.datetime.now(dt.UTC), "")
+    assert found.reason.en.startswith("Proven alteration")
+    assert found.reason.fr.startswith("Altération démontrée")
+    assert found.reason.en.endswith(SAID.en)
+    assert "signed" in found.next_steps[0].en
 
 
 def test_without_a_model_nothing_can_be_said(
@@ -200,6 +268,13 @@ def copied(tmp_path: Path) -> Path:
         ('detector = "voice"', 'detector = "nose"', "no detector"),
         ('id = "voice"', 'id = "other"', "says it is"),
         ("window_s = 4.0", "", "window_s"),
+        ("\nhop_s = ", "\nhop_s = -", "hop_s > 0"),
+        ("hits = ", "hits = 99", "more hits than trials"),
+        ("\nraw = [", "\nraw = [-99.0, ", "differ in length"),
+        ("\nscore = [0.", "\nscore = [0.9", "do not ascend"),
+        ("\nlow = [0.", "\nlow = [0.9", "intervals"),
+        ("window_rate = 0.", "window_rate = 0.0 # ", "window_rate < 1"),
+        ("edges_hz = [", "edges_hz = [-1.0, ", "each band"),
     ],
 )
 def test_a_model_without_a_true_card_is_refused(
@@ -218,6 +293,18 @@ def test_a_graph_that_was_not_measured_is_refused(tmp_path: Path) -> None:
         graph.write(b"x")
     with pytest.raises(MissingPartError, match="not the one"):
         opened(folder)
+
+
+def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
+    copied(tmp_path)
+    with pytest.raises(MissingPartError, match="another model is called"):
+        models(tmp_path)
+
+
+def test_a_graph_that_gives_no_number_costs_that_file_only() -> None:
+    [shipped] = models()
+    with pytest.raises(MissingPartError, match="no finite number"):
+        shipped.run(np.full((1, 64_000), np.nan, np.float32))
 
 
 def test_a_further_folder_of_models_votes_too(tmp_path: Path) -> None:
