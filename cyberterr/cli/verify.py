@@ -63,13 +63,13 @@ def verify(
     kept.
     """
     from cyberterr import config
+    from cyberterr.pipeline import report_path
     from cyberterr.pipeline import verify as pipeline
     from cyberterr.pipeline.findings import open_store
-    from cyberterr.pipeline.scan import check_report
 
     settings = config.load(settings_file)
     if report:
-        check_report(report, (".html", ".htm", ".pdf"))
+        report_path.check(report, (".html", ".htm", ".pdf"))
     progress = pipeline.Progress()
     verified: list[Verified] = []
     failed: list[Failed] = []

@@ -6,12 +6,13 @@ import importlib
 import io
 import os
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import av
 import msgspec
 import numpy as np
+from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
@@ -76,7 +77,7 @@ def warm() -> None:
     with _opened(Part(sound, sound.getbuffer().nbytes)) as source:
         stream = _sound(source)
         msgspec.json.encode(_container(source, stream, 1))
-        for frame in _frames(source, stream, []):
+        for frame in _joined(_frames(source, stream, []), native.rate):
             for mono in resampler.resample(frame):
                 native.add(mono.to_ndarray()[0])
     msgspec.json.encode(native.told(damaged=0, cut=False))
@@ -132,13 +133,10 @@ def _decode(file: BinaryIO, size: int, pipe: int, bounds: Bounds, trust: str) ->
         pending: list[NDArray[np.float32]] = []
         waiting = 0
         decoded = 0.0
-        for frame in _frames(source, stream, damaged):
-            if frame.sample_rate != native.rate:
-                raise Unfit(f"the sample rate changes to {frame.sample_rate} Hz in the middle")
+        for frame in _joined(_frames(source, stream, damaged), native.rate):
             decoded += frame.samples / frame.sample_rate
             if decoded > bounds.seconds:
                 raise Unfit(f"it is longer than {bounds.seconds / 3600:.0f} hours")
-            frame.pts = None  # gaps in the time stamps are no sound
             for same in plain.resample(frame):
                 native.add(same.to_ndarray()[0])
             for mono in resampler.resample(frame):
@@ -154,6 +152,20 @@ def _decode(file: BinaryIO, size: int, pipe: int, bounds: Bounds, trust: str) ->
         expected = stream.duration * float(stream.time_base or 0) if stream.duration else 0.0
         cut = bool(damaged) or decoded < 0.98 * expected - 0.5 or _riff_is_cut(file, size)
         _tell(pipe, Say.NATIVE, native.told(damaged=len(damaged), cut=cut))
+
+
+def _joined(frames: Iterable[AudioFrame], rate: int) -> Iterator[AudioFrame]:
+    """*frames* as ones of about a second: every frame costs calls, however short it is."""
+    waiting = AudioFifo()
+    for frame in frames:
+        if frame.sample_rate != rate:
+            raise Unfit(f"the sample rate changes to {frame.sample_rate} Hz in the middle")
+        frame.pts = None  # gaps in the time stamps are no sound
+        waiting.write(frame)
+        if waiting.samples >= rate and (joined := waiting.read()):
+            yield joined
+    if joined := waiting.read():
+        yield joined
 
 
 def _riff_is_cut(file: BinaryIO, size: int) -> bool:

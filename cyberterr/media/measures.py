@@ -23,7 +23,8 @@ class NativeMeasures:
         self.rate = rate
         self._size = max(2 * BANDS, 1 << int(np.ceil(np.log2(rate / FRAME_HZ))))
         self._window = np.hanning(self._size).astype(np.float32)
-        self._rest = np.empty(0, np.float32)
+        self._parts: list[NDArray[np.float32]] = []
+        self._waiting = 0
         self._power = np.zeros(self._size // 2)
         self._frames = 0
         self._samples = 0
@@ -33,14 +34,15 @@ class NativeMeasures:
 
     def add(self, sound: NDArray[np.float32]) -> None:
         """Take in the next samples (n,)."""
-        self._rest = np.concatenate((self._rest, sound))
-        if self._rest.size >= 32 * self._size:
-            self._take(self._rest.size // self._size)
+        self._parts.append(sound)
+        self._waiting += sound.size
+        if self._waiting >= 32 * self._size:
+            self._take()
 
     def told(self, *, damaged: int, cut: bool) -> Native:
         """What was measured, once the last block was added."""
-        self._take(self._rest.size // self._size)
-        self._level(self._rest)
+        self._take()
+        self._level(np.concatenate([np.empty(0, np.float32), *self._parts]))
         power = self._power[: BANDS * (self._power.size // BANDS)].reshape(BANDS, -1).sum(axis=1)
         full = (self._window**2).sum() * self._size / 4  # a sine of full scale is 0 dB
         level = 10 * np.log10(power / max(self._frames, 1) / full + 1e-15)
@@ -55,9 +57,11 @@ class NativeMeasures:
             cut=cut,
         )
 
-    def _take(self, count: int) -> None:
-        whole = self._rest[: count * self._size]
-        self._rest = self._rest[count * self._size :]
+    def _take(self) -> None:
+        sound = np.concatenate([np.empty(0, np.float32), *self._parts])
+        count = sound.size // self._size
+        whole, rest = np.split(sound, [count * self._size])
+        self._parts, self._waiting = [rest], rest.size
         self._level(whole)
         frames = whole.reshape(count, self._size)[::2]
         frames = frames[np.sqrt((frames.astype(np.float64) ** 2).mean(axis=1)) > SILENT]

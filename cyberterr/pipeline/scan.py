@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import os
 import signal
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -25,9 +24,8 @@ from cyberterr.errors import (
     USAGE,
     CyberterrError,
     StoreError,
-    UsageError,
 )
-from cyberterr.pipeline import learn
+from cyberterr.pipeline import learn, report_path
 from cyberterr.pipeline.findings import visible
 from cyberterr.pipeline.forward import Counted, flush
 from cyberterr.pipeline.indicators import informed, load
@@ -38,6 +36,7 @@ from cyberterr.report import html, terminal
 from cyberterr.store.revisions import as_kept
 
 report_html = html.write
+check_report = report_path.check
 show = terminal.show
 
 
@@ -57,30 +56,6 @@ class Result(NamedTuple):
         severest = next((code for code in SEVEREST_FIRST if code in codes), 0)
         # A report that cannot be written is a wrong call that shows only at the end.
         return USAGE if USAGE in codes and severest in (0, FOUND) else severest
-
-
-def check_report(path: Path, endings: Sequence[str] = ()) -> None:
-    """See before the work whether a report could be written to *path*.
-
-    Raises:
-        UsageError: there is no such folder, it may not be written, *path* is no ordinary file, or
-            it has none of the *endings*.
-    """
-    if endings and path.suffix.lower() not in endings:
-        why = f"its name must end in {' or '.join(endings)}"
-    elif path.exists() and not path.is_file():
-        why = "it is no ordinary file"
-    elif not path.parent.is_dir():
-        why = f"there is no folder {path.parent}"
-    elif not os.access(path.parent, os.W_OK | os.X_OK):
-        why = f"you may not write to {path.parent}"
-    else:
-        return
-    raise UsageError(
-        f"the report cannot be written: {why}",
-        hint="name a file, like report.html",
-        where=str(path),
-    )
 
 
 def scan(

@@ -90,5 +90,6 @@ def speech_mask(power: Tensor) -> Tensor:
     """
     energy = power[:, :, 2:].mean(2, keepdim=True)
     ratio = torch.log10(energy / (energy.mean(1, keepdim=True) + 1e-12) + 1e-9) * 10
-    weight = torch.sigmoid(((ratio + 25) / 2).clamp(min=-16))  # never 0, in silence neither
+    # Not the sigmoid operator, which onnxruntime rounds near 0; never 0, in silence neither.
+    weight = 1 / (1 + torch.exp(-((ratio + 25) / 2).clamp(min=-16)))
     return weight / weight.sum(1, keepdim=True)

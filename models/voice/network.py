@@ -1,4 +1,4 @@
-"""The classifier: log bands that were freed of their mean, through a small residual network."""
+"""The classifier: a small residual network on log bands, and a perceptron on window statistics."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import graph
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from window_statistics import COUNT, Statistics
 
 BANDS = 80
 SCALE = 2.5  # spread of a natural-log band around its mean in speech
 WIDTHS = (16, 24, 32, 48)
 EMBEDDING = 48
+HIDDEN = 128
+HEAD_SHARE = 0.5  # of a perceptron beside the network: its logits are about twice as wide
 
 
 class Block(nn.Module):
@@ -60,21 +63,54 @@ class Net(nn.Module):
         return self.o(self.d(self.described(bands)))[:, 0]
 
 
+class Head(nn.Module):
+    """A perceptron on standardised statistics, 132,000 parameters."""
+
+    centre: Tensor
+    spread: Tensor
+
+    def __init__(self, centre: Tensor, spread: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("centre", centre)
+        self.register_buffer("spread", spread)
+        self.layers = nn.Sequential(
+            nn.Dropout(0.2),
+            nn.Linear(COUNT, HIDDEN),
+            nn.SiLU(),
+            nn.Dropout(0.5),
+            nn.Linear(HIDDEN, 1),
+        )
+
+    def standard(self, statistics: Tensor) -> Tensor:
+        """Centre, scale and clip at 6 deviations: (batch, COUNT)."""
+        return ((statistics - self.centre) / self.spread).clamp(-6, 6)
+
+    def forward(self, statistics: Tensor) -> Tensor:
+        """Turn statistics (batch, COUNT) into raw scores (batch,)."""
+        return self.layers(self.standard(statistics))[:, 0]
+
+
 class Shipped(nn.Module):
     """From waveform to score: what the networks were trained behind, and their mean."""
 
-    def __init__(self, nets: list[Net]) -> None:
+    def __init__(self, nets: list[Net], heads: list[Head]) -> None:
         super().__init__()
         self.power = graph.PowerSpectrum()
         self.bands = graph.LogBands(BANDS)
+        self.statistics = Statistics()
         self.nets = nn.ModuleList(nets)
+        self.heads = nn.ModuleList(heads)
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """Turn 16 kHz samples (batch, n) into `score` (batch,) and `embedding` (batch, d)."""
-        scaled = scaled_bands(self.power(waveform), self.bands)
+        power = self.power(waveform)
+        scaled, statistics = scaled_bands(power, self.bands), self.statistics(power)
         described = [net.described(scaled) for net in self.nets]
-        scores = [net.o(each)[:, 0] for net, each in zip(self.nets, described, strict=True)]
-        return torch.stack(scores).mean(0), torch.cat(described, 1)
+        told = torch.stack(
+            [net.o(each)[:, 0] for net, each in zip(self.nets, described, strict=True)]
+        ).mean(0)
+        heads = torch.stack([head(statistics) for head in self.heads])
+        return told + HEAD_SHARE * heads.mean(0), torch.cat([*described, heads.T], 1)
 
 
 def scaled_bands(power: Tensor, bands: nn.Module) -> Tensor:

@@ -1,4 +1,4 @@
-"""Log bands of every clip, as training copies and under the conditions it is scored in; cached."""
+"""Log bands and statistics of every clip, as training copies and as it is scored; cached."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import network
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from window_statistics import Statistics
 
 from cyberterr.media import listening
 from cyberterr.media.gate import Gate
@@ -35,6 +36,7 @@ class Bands(NamedTuple):
     bands: NDArray[np.float16]  # (windows, FRAMES, BANDS), log, free of their mean, not scaled
     frames: NDArray[np.int64]  # (windows,) that are filled
     clip: NDArray[np.int64]  # (windows,) row of MANIFEST.csv
+    statistics: NDArray[np.float32]  # (windows, COUNT)
 
 
 def dice(*words: object) -> np.random.Generator:
@@ -88,7 +90,8 @@ class _Windows(NamedTuple):
 def _cached(path: Path, folder: Path, make: _TrainingCopy | _Windows) -> Bands:
     if not path.with_suffix(".npz").exists():
         power, bands = graph.PowerSpectrum(), graph.LogBands(network.BANDS)
-        kept, frames, clip = [], [], []
+        describe = Statistics()
+        kept, frames, clip, statistics = [], [], [], []
         for row, (name, wave) in enumerate(waves(folder)):
             for window in make(name, wave):
                 sound = np.round(window * 32000).clip(-32767, 32767) / 32767  # as a 16-bit file
@@ -98,7 +101,9 @@ def _cached(path: Path, folder: Path, make: _TrainingCopy | _Windows) -> Bands:
                 kept[-1][: len(log)] = log
                 frames.append(min(len(log), FRAMES))
                 clip.append(row)
+                statistics.append(describe(spectrum)[0].numpy())
         np.save(path.with_suffix(".npy"), np.stack(kept))
-        np.savez(path.with_suffix(".npz"), frames=frames, clip=clip)
+        np.savez(path.with_suffix(".npz"), frames=frames, clip=clip, statistics=statistics)
     told = np.load(path.with_suffix(".npz"))
-    return Bands(np.load(path.with_suffix(".npy"), mmap_mode="r"), told["frames"], told["clip"])
+    bands16 = np.load(path.with_suffix(".npy"), mmap_mode="r")
+    return Bands(bands16, told["frames"], told["clip"], told["statistics"])

@@ -3,9 +3,9 @@
     python models/voice/train.py ../shared/data/audio --work /var/tmp/voice
 
 It needs `pip install cyberterr[train]`, about 6 GB of disk and an hour and a half of a CPU core.
-The order: copies of every clip; two networks for each family that is left out together with its
-corpora; their scores of what they never met (`left_out.csv.gz`); two networks on everything
-(`weights.onnx`); the card (`card.toml`).
+The order: copies of every clip; two networks and two perceptrons for each family that is left out
+together with its corpora; their scores of what they never met (`left_out.csv.gz`); the same on
+everything (`weights.onnx`); the card (`card.toml`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 EPOCHS = 10
+HEAD_EPOCHS = 8  # over all copies
 BATCH = 48
+HEAD_BATCH = 256
 CROP = 250  # frames: 2 s, so that length tells nothing
 SEEDS = (0, 100)
 PARTITIONS = (0, 1)
@@ -92,15 +94,49 @@ def fit(
     return net.eval()
 
 
+def fit_head(
+    clips: list[folds.Clip], rows: NDArray[np.intp], training: list[prepare.Bands], seed: int
+) -> network.Head:
+    """Train one perceptron on the statistics of all copies of *rows* (mixup, noise, AdamW)."""
+    torch.manual_seed(seed)
+    dice = np.random.default_rng(seed)
+    x_all = torch.from_numpy(np.concatenate([copy.statistics[rows] for copy in training]))
+    label = torch.tensor([float(clips[row].synthetic) for row in rows]).repeat(len(training))
+    odds = torch.from_numpy(np.tile(weights(clips, rows), len(training)))
+    head = network.Head(x_all.mean(0), x_all.std(0) + 1e-6)
+    x_all = head.standard(x_all)
+    steps = HEAD_EPOCHS * len(x_all) // HEAD_BATCH
+    optimiser = torch.optim.AdamW(head.parameters(), lr=1e-3, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, steps)
+    for _ in range(steps):
+        drawn = torch.multinomial(odds, HEAD_BATCH, replacement=True)
+        share, other = dice.beta(0.5, 0.5), torch.randperm(HEAD_BATCH)
+        x = share * x_all[drawn] + (1 - share) * x_all[drawn][other]
+        y = share * label[drawn] + (1 - share) * label[drawn][other]
+        loss = functional.binary_cross_entropy_with_logits(
+            head.layers(x + 0.3 * torch.randn_like(x))[:, 0], y
+        )
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    return head.eval()
+
+
 @torch.inference_mode()
 def scores(
-    nets: list[network.Net], test: prepare.Bands, rows: NDArray[np.intp]
+    nets: list[network.Net],
+    heads: list[network.Head],
+    test: prepare.Bands,
+    rows: NDArray[np.intp],
 ) -> dict[int, float]:
-    """Raw score of each of *rows*: the mean over networks and windows of it."""
+    """Raw score of each of *rows*: what `network.Shipped` says, the mean over its windows."""
     found: dict[int, list[float]] = {}
     for place in np.flatnonzero(np.isin(test.clip, rows)):
         bands = test.bands[place][: test.frames[place]].astype(np.float32) / network.SCALE
+        statistics = torch.from_numpy(test.statistics[place])[None]
         raw = np.mean([net(torch.from_numpy(bands)[None]).item() for net in nets])
+        raw += network.HEAD_SHARE * np.mean([head(statistics).item() for head in heads])
         found.setdefault(int(test.clip[place]), []).append(float(raw))
     return {row: float(np.mean(each)) for row, each in found.items()}
 
@@ -113,8 +149,9 @@ def left_out(
     for partition in PARTITIONS:
         for fold in folds.partition(clips, "family", partition):
             nets = [fit(clips, fold.train, training, partition + seed) for seed in SEEDS]
+            heads = [fit_head(clips, fold.train, training, partition + seed) for seed in SEEDS]
             for kind in prepare.CONDITIONS:
-                told = scores(nets, prepare.condition(folder, work, kind), fold.test)
+                told = scores(nets, heads, prepare.condition(folder, work, kind), fold.test)
                 rows += [
                     {
                         "file": clips[row].file,
@@ -142,9 +179,9 @@ def write_left_out(rows: list[dict[str, object]], path: Path) -> None:
     path.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
 
 
-def export(nets: list[network.Net], path: Path) -> None:
-    """Write the mean of *nets* from waveform to score as one ONNX graph."""
-    shipped = network.Shipped(nets).eval()
+def export(nets: list[network.Net], heads: list[network.Head], path: Path) -> None:
+    """Write *nets* and *heads*, from waveform to score, as one ONNX graph."""
+    shipped = network.Shipped(nets, heads).eval()
     torch.onnx.export(
         shipped,
         (torch.randn(2, 64_000),),
@@ -174,7 +211,9 @@ def main() -> None:
     rows = left_out(chosen.folder, chosen.work, clips, training)
     write_left_out(rows, HERE / "left_out.csv.gz")
     everything = np.arange(len(clips))
-    export([fit(clips, everything, training, 99 + seed) for seed in SEEDS], HERE / "weights.onnx")
+    nets = [fit(clips, everything, training, 99 + seed) for seed in SEEDS]
+    heads = [fit_head(clips, everything, training, 99 + seed) for seed in SEEDS]
+    export(nets, heads, HERE / "weights.onnx")
     make_card.write(chosen.folder, clips, HERE)
 
 
